@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The full walk of a packet that no valid flow entry answers: source check,
+ * route, destination, the sender's groups, the receiver's groups. It decides
+ * and writes nothing.
+ */
+#pragma once
+
+#include "classify.h"
+#include "flow.h"
+
+struct decision {
+	__u32 epoch, peer_epoch; /* read before any rule */
+	__u32 peer_slot, peer_eni;
+	__u32 own_rule, peer_rule;
+	__u32 flags;		 /* enum flow_flags */
+	__u32 fresh;		 /* a new flow, not a known one judged again */
+	__u32 src_known;	 /* the source is the sender's own address */
+	__u32 stage, reason;
+};
+
+static __always_inline int refuse(struct decision *d, enum drop_stage stage, enum drop_reason reason)
+{
+	d->stage = stage;
+	d->reason = reason;
+	return -1;
+}
+
+/* One side's groups. `forth` is the list for the packet's own direction,
+ * `back` for the other. Returns allowed; sets *rule and, for a new flow,
+ * whether this side tracks it. */
+struct side {
+	__u32 forth, back;
+	__be32 remote;
+	const struct endpoint *member;
+	__u32 cut;
+	__u32 kept;    /* a known flow that this side tracks */
+	__u32 reverse; /* the packet is a reply of the known flow */
+	__u32 rule;
+	__u32 tracked;
+};
+
+/* What the packet asks of a list; the reverse question is that of the flow's
+ * first packet, asked when a reply is judged again. */
+static __always_inline void ask(struct question *q, const struct packet *p, const struct side *s, int reverse)
+{
+	q->list = reverse ? s->back : s->forth;
+	map4(&q->remote, s->remote);
+	if (s->member)
+		__builtin_memcpy(q->groups, s->member->groups, sizeof(q->groups));
+	q->proto = p->key.proto;
+	if (p->key.proto == IPPROTO_ICMP) {
+		q->port = reverse ? icmp_pair(p->icmp_type) : p->icmp_type;
+		q->code = reverse ? 0 : p->icmp_code;
+	} else {
+		q->port = bpf_ntohs(reverse ? p->key.sport : p->key.dport);
+	}
+}
+
+static __always_inline int open_both(const struct packet *p, __u32 flags)
+{
+	return (p->key.proto == IPPROTO_TCP && (flags & LIST_OPEN_TCP)) ||
+	       (p->key.proto == IPPROTO_UDP && (flags & LIST_OPEN_UDP));
+}
+
+static __noinline int judge(const struct packet *p, struct side *s)
+{
+	struct question q = {};
+	struct answer a;
+	int back;
+
+	if (!p || !s)
+		return 0;
+	if (s->kept && !s->cut)
+		return 1;
+	/* Replies of a tracked flow stand or fall with its first packet. */
+	back = s->kept && s->reverse;
+	ask(&q, p, s, back);
+	classify(&q, &a);
+	s->rule = a.rule;
+	if (!s->kept)
+		s->tracked = !(a.any && open_both(p, list_flags(s->back)));
+	return a.allowed;
+}
+
+struct ends {
+	struct endpoint *src, *dst; /* src is 0 unless it is the sender's own address */
+	struct port *peer;
+};
+
+/* locate finds the source's and the destination's endpoints and ports. Not
+ * inlined, like known: the deepest chain of calls has 512 bytes of stack. */
+static __noinline int locate(const struct packet *p, struct port *port, struct decision *d, struct ends *e)
+{
+	__u32 target;
+
+	if (!p || !port || !d || !e)
+		return -1;
+	e->src = endpoint_of(port->vpc, p->key.saddr);
+	if (e->src && e->src->eni != port->eni)
+		e->src = 0;
+	if (!e->src && (port->flags & PORT_SRC_DST_CHECK))
+		return refuse(d, STAGE_SPOOF, DROP_ANTI_SPOOF);
+	d->src_known = e->src != 0;
+
+	if (!in_subnet(port, p->key.daddr)) {
+		target = route_to(port->table, p->key.daddr);
+		if (target == ROUTE_BLACKHOLE)
+			return refuse(d, STAGE_ROUTE, DROP_BLACKHOLE);
+		if (target != ROUTE_LOCAL)
+			return refuse(d, STAGE_ROUTE, DROP_NO_ROUTE);
+	}
+	e->dst = endpoint_of(port->vpc, p->key.daddr);
+	if (!e->dst || e->dst->eni == port->eni)
+		return refuse(d, STAGE_ROUTE, DROP_NO_ENDPOINT);
+	e->peer = port_at(e->dst->slot);
+	if (!e->peer)
+		return refuse(d, STAGE_ROUTE, DROP_PEER_DOWN);
+	d->peer_epoch = READ(e->peer->epoch);
+	if (e->peer->eni != e->dst->eni || !(e->peer->flags & PORT_READY))
+		return refuse(d, STAGE_ROUTE, DROP_PEER_DOWN);
+	d->peer_slot = e->dst->slot;
+	d->peer_eni = e->dst->eni;
+	return 0;
+}
+
+/* known: the entry still speaks for this packet's flow. */
+static __noinline int known(const struct packet *p, struct flow *f, __u64 now, __u32 peer_eni)
+{
+	struct flow_key rev_key;
+	struct flow *rev;
+
+	if (!p || !f || READ(f->state) != FLOW_LIVE || p->syn || f->peer_eni != peer_eni || !same_key(&f->key, &p->key))
+		return 0;
+	other_half(&p->key, f->peer_eni, &rev_key);
+	rev = bpf_map_lookup_elem(&flows, &rev_key);
+	return !pair_expired(p->key.proto, f, rev, now, 0);
+}
+
+/* What would be tracked begins with a packet that can begin a flow; a reply
+ * that answers nothing never does. */
+static __always_inline int begins_flow(const struct packet *p, __u32 tracked)
+{
+	if (p->key.proto == IPPROTO_TCP)
+		return p->syn || !tracked;
+	if (p->key.proto != IPPROTO_ICMP || p->fragment)
+		return 1;
+	switch (p->icmp_type) {
+	case ICMP_ECHOREPLY:
+	case ICMP_TIMESTAMPREPLY:
+	case ICMP_INFO_REPLY:
+	case ICMP_ADDRESSREPLY:
+		return 0;
+	}
+	return 1;
+}
+
+static __noinline int decide(const struct packet *p, struct port *port, struct flow *f, __u64 now, struct decision *d)
+{
+	struct side s = {};
+	struct ends e = {};
+	int live;
+
+	if (!p || !port || !d)
+		return -1;
+	d->epoch = READ(port->epoch);
+	if (locate(p, port, d, &e) || !e.peer)
+		return -1;
+	live = known(p, f, now, d->peer_eni);
+	d->fresh = !live;
+	d->flags = live && f ? f->flags : 0;
+
+	/* The sender's groups. */
+	s.forth = port->egress;
+	s.back = port->ingress;
+	s.remote = p->key.daddr;
+	s.member = e.dst;
+	s.cut = port->flags & PORT_CUT;
+	s.kept = d->flags & FLOW_TRACK_OWN;
+	s.reverse = d->flags & FLOW_REVERSE;
+	s.rule = live && f ? f->own_rule : 0;
+	if (!judge(p, &s))
+		return refuse(d, STAGE_EGRESS, DROP_SECURITY_GROUP);
+	d->own_rule = s.rule;
+	if (!live && s.tracked)
+		d->flags |= FLOW_TRACK_OWN;
+
+	/* The receiver's. */
+	s.forth = e.peer->ingress;
+	s.back = e.peer->egress;
+	s.remote = p->key.saddr;
+	s.member = e.src;
+	s.cut = e.peer->flags & PORT_CUT;
+	s.kept = live && (d->flags & FLOW_TRACK_PEER);
+	s.rule = live && f ? f->peer_rule : 0;
+	if (!judge(p, &s))
+		return refuse(d, STAGE_INGRESS, DROP_SECURITY_GROUP);
+	d->peer_rule = s.rule;
+	if (live)
+		return 0;
+	if (s.tracked)
+		d->flags |= FLOW_TRACK_PEER;
+	return begins_flow(p, d->flags) ? 0 : refuse(d, STAGE_FLOW, DROP_STRAY);
+}

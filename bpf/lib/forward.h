@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Send a packet that was let through on its way to the destination's port. */
+#pragma once
+
+#include "port.h"
+#include "switch.h"
+
+/* A frame is for the router, or for the destination itself in its subnet. */
+static __always_inline int dst_mac_ok(struct __sk_buff *skb, const struct port *port, const struct port *peer)
+{
+	struct ethhdr *eth = frame(skb);
+
+	if ((void *)(eth + 1) > frame_end(skb))
+		return 0;
+	return mac_equal(eth->h_dest, port->router_mac) ||
+	       (port->subnet == peer->subnet && mac_equal(eth->h_dest, peer->mac));
+}
+
+/* Only the destination's address within a subnet; both when the router is
+ * between. TTL is not decremented, as in AWS. */
+static __always_inline int address_frame(struct __sk_buff *skb, const struct port *from, const struct port *to)
+{
+	struct ethhdr *eth = frame(skb);
+	__u8 macs[12];
+
+	if ((void *)(eth + 1) > frame_end(skb))
+		return -1;
+	if (from->subnet == to->subnet) {
+		if (mac_equal(eth->h_dest, to->mac))
+			return 0;
+		return bpf_skb_store_bytes(skb, 0, to->mac, 6, 0);
+	}
+	__builtin_memcpy(macs, to->mac, 6);
+	__builtin_memcpy(macs + 6, to->router_mac, 6);
+	return bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0);
+}
+
+static __always_inline int forward(struct __sk_buff *skb, __u32 bytes, __u32 from_slot, const struct port *from,
+				   __u32 to_slot, const struct port *to)
+{
+	__u32 tap = to->flags & PORT_TAP ? CB_TAP : 0;
+
+	if (address_frame(skb, from, to))
+		return drop(skb, from->eni, STAGE_PARSE, DROP_MALFORMED);
+	count_tx(from_slot, bytes);
+	count_rx(to_slot, bytes);
+	if (from->subnet == to->subnet)
+		return deliver(skb, PORT_BASE + to_slot, tap);
+	if (skb->pkt_type != 0)
+		bpf_skb_change_type(skb, 0); /* PACKET_HOST: older kernels keep OTHERHOST over hops */
+	set_cb(skb, CB_MAGIC, to->fabric, PORT_BASE + to_slot, tap);
+	return bpf_redirect_peer(from->patch, 0);
+}

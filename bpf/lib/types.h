@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The layout of everything that programs and user space share.
+ *
+ * Indices (eni, vpc, subnet, table, group, list) are host order and never
+ * reused. A slot is host-local and dense; it is reused, which is why every
+ * cached decision also carries the epoch of the slot. Addresses and ports are
+ * network order. "Port" is a bridge port, as in the kernel; TCP's and UDP's
+ * ports are called sport and dport.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+/* Host-unique ifindexes: port = PORT_BASE + slot, and for a subnet's slot k
+ * patch = PATCH_BASE + 2k inside the subnet, + 1 inside the fabric. */
+#define PORT_BASE 0x01000000
+#define PATCH_BASE 0x02000000
+#define MAX_PORTS 16384
+
+/* An address as 128 bits; IPv4 is mapped (::ffff:a.b.c.d). */
+struct addr {
+	__be32 w[4];
+};
+
+enum port_flags {
+	PORT_READY = 1,		 /* packets may pass; without it the port is closed */
+	PORT_SRC_DST_CHECK = 2,	 /* only own addresses as source and destination */
+	PORT_TAP = 4,		 /* the device is a tap: redirect, not redirect_peer */
+	PORT_CUT = 8,		 /* tracked flows obey changed rules as well */
+};
+
+/* One attached interface, by slot. Hot fields first. */
+struct port {
+	__u32 epoch;		/* counts every change of policy, route or place; never 0 when used */
+	__u32 eni;		/* 0: the slot is free */
+	__u32 flags;		/* enum port_flags */
+	__u32 subnet;
+	__u32 patch;		/* ifindex inside the subnet's namespace */
+	__u32 fabric;		/* ifindex of its peer in the fabric */
+	__u8 mac[6];
+	__u8 router_mac[6];
+	__u32 mtu;		/* bytes, without the Ethernet header */
+	__u32 vpc;
+	__u32 table;
+	__u32 egress;		/* rule list ids; 0 is the empty list */
+	__u32 ingress;
+	__be32 router;
+	__be32 net;		/* the subnet's prefix */
+	__be32 mask;
+	__u32 version;		/* digest of what else its verdicts rest on; programs ignore it */
+};
+
+/* Counters of one port, per CPU; packets and bytes of IP as the interface saw them. */
+struct port_stats {
+	__u64 tx_packets, tx_bytes, rx_packets, rx_bytes;
+};
+
+/* Flows that one interface has opened and not yet given back. */
+struct flow_usage {
+	__u32 eni;
+	__s32 flows;
+};
+
+struct endpoint_key {
+	__u32 vpc;
+	struct addr addr;
+};
+
+#define MAX_GROUPS 16
+
+/* Who has an address. */
+struct endpoint {
+	__u32 eni;
+	__u32 slot;
+	__u32 subnet;
+	__u8 mac[6];
+	__u16 pad;
+	__u32 groups[MAX_GROUPS]; /* 0 is no group */
+};
+
+struct route_key {
+	__u32 prefixlen; /* bits of table and address: 32..160 */
+	__be32 table;
+	struct addr addr;
+};
+
+enum route_target {
+	ROUTE_LOCAL = 1,
+	ROUTE_BLACKHOLE = 2,
+};
+
+struct route {
+	__u32 target;
+	__u32 pad;
+};
+
+#define ANY_PROTO -1
+
+/* Allows what matches every part. All ranges are inclusive; what a protocol
+ * lacks is asked as 0 and allowed by the full range. */
+struct rule {
+	struct addr addr, mask;
+	__u32 group;  /* 0: by address */
+	__s32 proto;  /* ANY_PROTO or the IP protocol */
+	__u16 port_min, port_max; /* host order; ICMP: type */
+	__u16 code_min, code_max; /* ICMP: code */
+	__u32 id;
+	__u32 any;    /* 1: the whole world */
+};
+
+#define RULES_PER_CHUNK 16
+#define MAX_CHUNKS 64
+
+enum list_flags {
+	LIST_OPEN_TCP = 1, /* everyone, all TCP ports: replies need no tracking */
+	LIST_OPEN_UDP = 2,
+};
+
+struct list_key {
+	__u32 list;
+	__u32 chunk;
+};
+
+/* A list is immutable once a port names it. */
+struct rule_chunk {
+	__u32 count;  /* rules in this chunk */
+	__u32 chunks; /* of the whole list, in chunk 0 */
+	__u32 flags;  /* enum list_flags, in chunk 0 */
+	__u32 pad;
+	struct rule rules[RULES_PER_CHUNK];
+};
+
+/* "This tuple leaves this interface." ICMP: sport = id, dport = type. */
+struct flow_key {
+	__u32 eni;
+	__be32 saddr, daddr;
+	__be16 sport, dport;
+	__u8 proto;
+	__u8 dir;
+	__u16 pad;
+};
+
+enum flow_dir {
+	FLOW_OUT = 1,
+};
+
+/* LIVE -> DEAD -> GONE, and DEAD -> BUILDING -> LIVE, each by compare and swap. */
+enum flow_state {
+	FLOW_LIVE = 1,
+	FLOW_DEAD = 2,	   /* a miss; may be rebuilt in place */
+	FLOW_BUILDING = 3, /* one CPU is writing it */
+	FLOW_GONE = 4,	   /* about to be deleted; nobody touches it again */
+};
+
+enum flow_flags {
+	FLOW_REVERSE = 1,    /* the replies of the pair */
+	FLOW_TRACK_OWN = 2,  /* the sender's groups track it */
+	FLOW_TRACK_PEER = 4, /* the receiver's groups track it */
+	FLOW_ORPHAN = 8,     /* its other half was given to another interface */
+};
+
+enum flow_seen {
+	SEEN_SYN = 1,
+	SEEN_ACK = 2,
+	SEEN_FIN = 4,
+	SEEN_RST = 8,
+	SEEN_ANY = 16,
+};
+
+/* One half of a pair. An element may be recycled for another tuple under a
+ * program that holds its pointer. Two fields notice that: `key` repeats the
+ * tuple, and comes first because elements are filled in ascending order;
+ * `born` names this life and is read before and after the others. */
+struct flow {
+	struct flow_key key;
+	__u32 state;
+	__u32 epoch;	  /* the sender's port's, 0 while fields are written */
+	__u32 peer_epoch; /* the receiver's port's */
+	__u32 peer_slot;
+	__u32 own_slot;	  /* epochs of different slots say nothing of each other */
+	__u64 born;	  /* ns, CLOCK_MONOTONIC */
+	__u64 last_seen;  /* ns, coarse */
+	__u64 packets;
+	__u64 bytes;
+	__u32 seen;	  /* enum flow_seen */
+	__u32 flags;	  /* enum flow_flags */
+	__u64 dead_at;	  /* ns, coarse */
+	__u64 first_seen; /* ns, coarse */
+	__u32 peer_eni;
+	__u32 own_rule, peer_rule; /* ids of the rules that let it through */
+	__u32 slot;	  /* in flow_slots, of the pair */
+};
+
+enum slot_state {
+	SLOT_FREE = 0,
+	SLOT_USED = 1,
+	SLOT_BUSY = 2, /* one CPU is looking at it */
+};
+
+/* A place in the clock that reclaims flows; names one half, the other follows. */
+struct flow_slot {
+	__u32 state;
+	__u32 owner_slot; /* whose usage counts the pair */
+	__u32 owner_eni;
+	struct flow_key key;
+};
+
+/* State of the whole host. */
+struct host_state {
+	__u64 hand;	     /* the clock's */
+	__u64 live;	     /* pairs in the table */
+	__u64 drops_uncounted; /* the drop table was full */
+};
+
+struct drop_key {
+	__u32 eni;
+	__u32 rule;
+	__u8 stage;
+	__u8 reason;
+	__u16 pad;
+};
+
+struct drop_count {
+	__u64 packets, bytes;
+};
+
+struct frag_key {
+	__u32 eni;
+	__be32 saddr, daddr;
+	__be16 id;
+	__u8 proto;
+	__u8 pad;
+};
+
+struct frag {
+	__be16 sport, dport;
+	__u8 icmp_type, icmp_code;
+	__u16 pad;
+	__u64 seen; /* ns, coarse */
+};
+
+/* Argument and result of one sweep. */
+struct sweep_args {
+	__u32 budget;  /* slots to look at */
+	__u32 killed;
+	__u32 deleted;
+	__u32 used;    /* slots that are still in use, of those looked at */
+};
