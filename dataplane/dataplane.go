@@ -1,0 +1,226 @@
+// Package dataplane makes the kernel of one host look like a spec.Host and
+// tells what the kernel has counted. It is the only place that touches the
+// kernel; DESIGN.md has the table of what is ours and how it is recognised.
+//
+// Apply is level-triggered and idempotent: a second Apply of the same spec
+// writes nothing. What runs does so without this process.
+package dataplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/vpcfabric/vpc/dataplane/flows"
+	"github.com/vpcfabric/vpc/dataplane/maps"
+	"github.com/vpcfabric/vpc/dataplane/nl"
+	"github.com/vpcfabric/vpc/dataplane/progs"
+	"github.com/vpcfabric/vpc/dataplane/spec"
+)
+
+// Config names the host and sizes its tables.
+type Config struct {
+	// Name marks every object of this host.
+	Name string
+	// FlowTable is the number of flow entries.
+	FlowTable uint32
+	Logger    *slog.Logger
+	// Step, if set, is called with the name of each step before and after it:
+	// crash tests end the process there.
+	Step func(name string)
+}
+
+// Report says what one Apply did.
+type Report struct {
+	// Writes is how many kernel objects were written or removed.
+	Writes int
+	// Up holds the interfaces whose port is complete.
+	Up map[spec.ENI]bool
+	// Braked holds interfaces that are in the kernel, but that neither a
+	// record nor a tombstone knows. Nothing was removed on their account.
+	Braked []string
+}
+
+// Dataplane is one host's kernel.
+type Dataplane struct {
+	cfg    Config
+	kernel *nl.Kernel
+	progs  *progs.Set
+	rules  *maps.Rules
+	flows  *flows.Table
+	phases phases
+
+	mu    sync.Mutex
+	slots *slots
+	// lifted is set once the operator confirmed what the brake held back.
+	lifted map[string]bool
+}
+
+// Open loads programs and maps and reads what an earlier life of this host left
+// in the kernel. It changes nothing that carries traffic.
+func Open(ctx context.Context, cfg Config) (*Dataplane, error) {
+	set, err := progs.Open(progs.Config{Dir: Pins(cfg.Name), FlowTable: cfg.FlowTable})
+	if err != nil {
+		return nil, fmt.Errorf("eBPF: %w", err)
+	}
+	m := maps.New(set.Maps)
+	d := &Dataplane{
+		cfg: cfg, kernel: nl.Open(cfg.Name), progs: set, rules: m.Rules(),
+		flows: flows.New(set.Maps, set.Sweep()), lifted: map[string]bool{},
+	}
+	d.phases = newPhases(d.kernel.Drivers(), m, d.rules, set)
+	d.phases.crash = cfg.Step
+	links, err := d.kernel.Drivers().Links.Observe(ctx, nil)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("list links: %w", err), d.Close())
+	}
+	d.slots = readSlots(links)
+	return d, nil
+}
+
+// Pins is the directory of the host's pinned maps and links.
+func Pins(host string) string { return filepath.Join(progs.Root, "vpc", host) }
+
+// Close gives back descriptors. The data plane goes on.
+func (d *Dataplane) Close() error {
+	d.kernel.Close()
+	return d.progs.Close()
+}
+
+// Dirty makes the next Apply read the kernel before it compares.
+func (d *Dataplane) Dirty() {
+	for _, p := range d.phases.list() {
+		p.Dirty()
+	}
+}
+
+// Apply makes the kernel look like h. It goes on past the failure of one
+// object; what it returns as error names all that failed.
+func (d *Dataplane) Apply(ctx context.Context, h *spec.Host) (Report, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	rep := Report{Up: map[spec.ENI]bool{}, Braked: d.braked(h)}
+	w := expand(h, d.kernel.Netns, d.progs.Current, d.slots)
+	d.phases.want(w, d.rules)
+	n, err := d.phases.run(ctx, len(rep.Braked) == 0)
+	rep.Writes = n
+	if err != nil {
+		d.Dirty()
+	}
+	for eni := range h.Ports {
+		rep.Up[eni] = err == nil || d.complete(ctx, eni)
+	}
+	if len(rep.Braked) == 0 {
+		d.slots.keep(h)
+	}
+	if err == nil {
+		err = d.progs.RemoveOtherLayouts()
+	}
+	return rep, err
+}
+
+// complete asks, after a failed Apply, whether this port was left whole.
+func (d *Dataplane) complete(ctx context.Context, eni spec.ENI) bool {
+	slot, ok := d.slots.port[eni]
+	if !ok {
+		return false
+	}
+	drifts, err := d.phases.ports.Diff(ctx)
+	if err != nil {
+		return false
+	}
+	for _, x := range drifts {
+		if x.Object == fmt.Sprint(slot) {
+			return false
+		}
+	}
+	return true
+}
+
+// braked lists the kernel's interfaces that nobody accounts for.
+func (d *Dataplane) braked(h *spec.Host) []string {
+	var out []string
+	for eni := range d.slots.port {
+		name := fmt.Sprintf("eni index %d", eni)
+		if !h.Known[eni] && !h.Gone[eni] && !d.lifted[name] {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// Lift lets the next Apply remove what the brake holds back now.
+func (d *Dataplane) Lift(names []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, n := range names {
+		d.lifted[n] = true
+	}
+}
+
+// Verify compares the kernel with h and touches nothing.
+func (d *Dataplane) Verify(ctx context.Context, h *spec.Host) ([]Drift, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.phases.want(expand(h, d.kernel.Netns, d.progs.Current, d.slots), d.rules)
+	var (
+		out  []Drift
+		errs []error
+	)
+	for _, p := range d.phases.list() {
+		drift, err := p.Diff(ctx)
+		out = append(out, drift...)
+		errs = append(errs, err)
+	}
+	return out, errors.Join(errs...)
+}
+
+// Writes is how many kernel writes this process tried so far: netlink, maps and
+// programs together.
+func Writes() int64 { return nl.Writes() + maps.Writes() + progs.Writes() }
+
+// Cleanup removes every kernel object of the host, with or without a store. It
+// is closed first, then gone: programs and maps after the namespaces.
+func Cleanup(ctx context.Context, host string) error {
+	k := nl.Open(host)
+	defer k.Close()
+	drivers := k.Drivers()
+	var errs []error
+	links, err := drivers.Links.Observe(ctx, nil)
+	errs = append(errs, err)
+	for key := range links {
+		errs = append(errs, drivers.Links.Delete(ctx, key))
+	}
+	names, err := drivers.Namespaces.Observe(ctx, nil)
+	errs = append(errs, err)
+	for name := range names {
+		errs = append(errs, drivers.Namespaces.Delete(ctx, name))
+	}
+	errs = append(errs, progs.Remove(Pins(host)))
+	// The parent goes with its last host.
+	if err := os.Remove(filepath.Dir(Pins(host))); err != nil && !os.IsNotExist(err) && !isNotEmpty(err) {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Attached lists the interfaces that have a port in the kernel.
+func Attached(ctx context.Context, host string) ([]string, error) {
+	k := nl.Open(host)
+	defer k.Close()
+	links, err := k.Drivers().Links.Observe(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, l := range links {
+		if id, _, ok := parsePortAlias(l.Alias); ok {
+			out = append(out, id)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,227 @@
+// Package delta makes one kind of kernel object look as desired while touching
+// only what differs.
+//
+// A Driver knows how to list, write and remove objects of one kind; a Tracker
+// remembers what was last read or written, so that a change of one object
+// costs one write and no listing. Dirty throws that memory away: the next Put
+// or Prune reads everything first, which is how drift is found and healed.
+//
+// Reviewers check: nothing is deleted on the strength of a listing that failed,
+// and no failure is ever remembered as a success.
+package delta
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Driver reads and writes one kind of kernel object. All three calls may be
+// repeated at any time with the same result.
+type Driver[K, V comparable] interface {
+	// Observe lists completely what is ours in the kernel. want says where to
+	// look and fills what the kernel does not keep; it is not modified. A
+	// listing that was interrupted is an error, never a part of the truth.
+	Observe(ctx context.Context, want map[K]V) (map[K]V, error)
+	// Put creates the object or corrects it; a right one stays untouched.
+	Put(ctx context.Context, k K, v V) error
+	// Delete removes the object; one that is missing is removed already.
+	Delete(ctx context.Context, k K) error
+}
+
+// Drift is one object that is not as desired. Want is empty for what should
+// not exist, Have for what does not.
+type Drift struct {
+	Kind, Object, Want, Have string
+}
+
+// String renders one line for people.
+func (d Drift) String() string {
+	switch {
+	case d.Want == "":
+		return fmt.Sprintf("%s %s: have %s, want nothing", d.Kind, d.Object, d.Have)
+	case d.Have == "":
+		return fmt.Sprintf("%s %s: missing, want %s", d.Kind, d.Object, d.Want)
+	}
+	return fmt.Sprintf("%s %s: have %s, want %s", d.Kind, d.Object, d.Have, d.Want)
+}
+
+// Phase is a Tracker without its types, so that kinds can be put in order in
+// one list.
+type Phase interface {
+	Name() string
+	Dirty()
+	Put(ctx context.Context) (int, error)
+	Prune(ctx context.Context) (int, error)
+	Diff(ctx context.Context) ([]Drift, error)
+}
+
+// Tracker holds desired and actual state of one kind. Its methods may be
+// called from several goroutines; Put, Prune and Diff wait for each other,
+// Want and Dirty wait for nobody.
+type Tracker[K, V comparable] struct {
+	name    string
+	driver  Driver[K, V]
+	compare func(a, b K) int
+
+	want atomic.Pointer[map[K]V]
+	// epoch counts Dirty calls. One that arrives while the driver works must
+	// not be lost, so what was read carries the epoch from before the reading.
+	epoch atomic.Uint64
+
+	mu   sync.Mutex
+	read uint64 // epoch of have; zero means never read
+	have map[K]V
+	// unsure are keys whose last write failed: they may exist or not, and in
+	// which shape is unknown.
+	unsure map[K]struct{}
+}
+
+// New returns a tracker that wants nothing and has read nothing. compare orders
+// keys, so that the same change always makes the same writes in the same order.
+func New[K, V comparable](name string, d Driver[K, V], compare func(a, b K) int) *Tracker[K, V] {
+	t := &Tracker[K, V]{name: name, driver: d, compare: compare, unsure: map[K]struct{}{}}
+	t.want.Store(&map[K]V{})
+	t.epoch.Store(1)
+	return t
+}
+
+// Name is the kind, as shown in errors and drift.
+func (t *Tracker[K, V]) Name() string { return t.name }
+
+// Want replaces the desired state. The tracker owns m from here on; the caller
+// must not modify it.
+func (t *Tracker[K, V]) Want(m map[K]V) { t.want.Store(&m) }
+
+// Dirty forgets what was read.
+func (t *Tracker[K, V]) Dirty() { t.epoch.Add(1) }
+
+// Put creates what is missing and corrects what differs, in key order, and
+// returns how many objects it wrote. A key that fails does not stop the others;
+// it is tried again by the next Put. The errors are joined.
+func (t *Tracker[K, V]) Put(ctx context.Context) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	want := *t.want.Load()
+	if err := t.observe(ctx, want); err != nil {
+		return 0, err
+	}
+	var keys []K
+	for k, v := range want {
+		if have, ok := t.have[k]; !ok || have != v {
+			keys = append(keys, k)
+		}
+	}
+	return t.each(ctx, keys, "", func(k K) error {
+		if err := t.driver.Put(ctx, k, want[k]); err != nil {
+			return err
+		}
+		t.have[k] = want[k]
+		return nil
+	})
+}
+
+// Prune deletes what is not desired, in reverse key order, and returns how many
+// objects it deleted. It deletes nothing unless everything could be listed.
+func (t *Tracker[K, V]) Prune(ctx context.Context) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	want := *t.want.Load()
+	if err := t.observe(ctx, want); err != nil {
+		return 0, err
+	}
+	doomed := map[K]struct{}{}
+	for k := range t.have {
+		doomed[k] = struct{}{}
+	}
+	maps.Copy(doomed, t.unsure)
+	maps.DeleteFunc(doomed, func(k K, _ struct{}) bool { _, ok := want[k]; return ok })
+	keys := slices.Collect(maps.Keys(doomed))
+	return t.each(ctx, keys, "delete ", func(k K) error { return t.driver.Delete(ctx, k) })
+}
+
+// Diff lists the kernel and compares, in key order. It writes nothing and
+// leaves what the tracker remembers as it was.
+func (t *Tracker[K, V]) Diff(ctx context.Context) ([]Drift, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	want := *t.want.Load()
+	have, err := t.driver.Observe(ctx, want)
+	if err != nil {
+		return nil, fmt.Errorf("%s: list: %w", t.name, err)
+	}
+	keys := map[K]struct{}{}
+	for k, v := range want {
+		if h, ok := have[k]; !ok || h != v {
+			keys[k] = struct{}{}
+		}
+	}
+	for k := range have {
+		if _, ok := want[k]; !ok {
+			keys[k] = struct{}{}
+		}
+	}
+	var out []Drift
+	for _, k := range slices.SortedFunc(maps.Keys(keys), t.compare) {
+		out = append(out, Drift{Kind: t.name, Object: fmt.Sprint(k), Want: show(want, k), Have: show(have, k)})
+	}
+	return out, nil
+}
+
+func show[K, V comparable](m map[K]V, k K) string {
+	v, ok := m[k]
+	if !ok {
+		return ""
+	}
+	if any(v) == any(struct{}{}) {
+		return "present"
+	}
+	return fmt.Sprintf("%+v", v)
+}
+
+// observe makes have true as of the newest Dirty.
+func (t *Tracker[K, V]) observe(ctx context.Context, want map[K]V) error {
+	epoch := t.epoch.Load()
+	if t.read == epoch {
+		return nil
+	}
+	have, err := t.driver.Observe(ctx, want)
+	if err != nil {
+		return fmt.Errorf("%s: list: %w", t.name, err)
+	}
+	t.have = make(map[K]V, len(have))
+	maps.Copy(t.have, have)
+	clear(t.unsure)
+	t.read = epoch
+	return nil
+}
+
+// each writes keys one after another and keeps have and unsure honest: before a
+// write the key is unsure, after a good one it is what op recorded.
+func (t *Tracker[K, V]) each(ctx context.Context, keys []K, verb string, op func(K) error) (int, error) {
+	slices.SortFunc(keys, t.compare)
+	if verb != "" {
+		slices.Reverse(keys)
+	}
+	writes := 0
+	var errs []error
+	for _, k := range keys {
+		if err := ctx.Err(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", t.name, err))
+			break
+		}
+		delete(t.have, k)
+		t.unsure[k] = struct{}{}
+		writes++
+		if err := op(k); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %s%v: %w", t.name, verb, k, err))
+			continue
+		}
+		delete(t.unsure, k)
+	}
+	return writes, errors.Join(errs...)
+}

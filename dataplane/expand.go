@@ -1,0 +1,226 @@
+package dataplane
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+
+	"github.com/vpcfabric/vpc/bpf"
+	"github.com/vpcfabric/vpc/dataplane/maps"
+	"github.com/vpcfabric/vpc/dataplane/nl"
+	"github.com/vpcfabric/vpc/dataplane/progs"
+	"github.com/vpcfabric/vpc/dataplane/spec"
+)
+
+// bridgeBase is the ifindex of the first subnet's bridge; ports and patches
+// have lower bases, in the programs' header.
+const bridgeBase = 0x03000000
+
+const netnsDir = "/run/netns/"
+
+// world is every kernel object that one host shall have, kind by kind.
+type world struct {
+	namespaces  map[string]struct{}
+	sysctls     map[nl.SysctlKey]string
+	links       map[nl.LinkKey]nl.Link
+	rules       map[spec.RuleSetID]struct{}
+	content     map[spec.RuleSetID]spec.RuleSet
+	routes      map[spec.RouteKey]spec.Route
+	endpoints   map[spec.EndpointKey]maps.Endpoint
+	attachments map[progs.Attachment]progs.Attached
+	ports       map[maps.Slot]maps.Port
+	bridgePorts map[nl.LinkKey]nl.BridgePort
+	addresses   map[nl.AddressKey]struct{}
+	ups         map[nl.LinkKey]nl.Up
+	neighbours  map[nl.NeighbourKey]spec.MAC
+	fdb         map[nl.FDBKey]int
+	workloads   map[int]nl.Workload
+}
+
+// sysctlsOfOurs are set explicitly, because a new namespace inherits what the
+// host has: on a Docker host it would route.
+var sysctlsOfOurs = map[string]string{
+	"net/ipv4/ip_forward":                  "0",
+	"net/ipv4/conf/all/send_redirects":     "0",
+	"net/ipv4/conf/default/send_redirects": "0",
+	"net/ipv4/conf/all/accept_redirects":   "0",
+	"net/ipv6/conf/all/disable_ipv6":       "1",
+	"net/ipv6/conf/default/disable_ipv6":   "1",
+	"net/ipv6/conf/all/accept_ra":          "0",
+	"net/bridge/bridge-nf-call-iptables":   "0",
+	"net/bridge/bridge-nf-call-ip6tables":  "0",
+	"net/bridge/bridge-nf-call-arptables":  "0",
+}
+
+type expander struct {
+	world
+	h       *spec.Host
+	netns   func(role string) string
+	current func(progs.Role) progs.Attached
+	slots   *slots
+}
+
+// expand is pure but for slots, where new owners get theirs.
+func expand(h *spec.Host, netns func(string) string, current func(progs.Role) progs.Attached, s *slots) world {
+	x := expander{h: h, netns: netns, current: current, slots: s, world: world{
+		namespaces: map[string]struct{}{}, sysctls: map[nl.SysctlKey]string{}, links: map[nl.LinkKey]nl.Link{},
+		rules: map[spec.RuleSetID]struct{}{}, content: h.RuleSets, routes: map[spec.RouteKey]spec.Route{},
+		endpoints: map[spec.EndpointKey]maps.Endpoint{}, attachments: map[progs.Attachment]progs.Attached{},
+		ports: map[maps.Slot]maps.Port{}, bridgePorts: map[nl.LinkKey]nl.BridgePort{}, addresses: map[nl.AddressKey]struct{}{},
+		ups: map[nl.LinkKey]nl.Up{}, neighbours: map[nl.NeighbourKey]spec.MAC{}, fdb: map[nl.FDBKey]int{}, workloads: map[int]nl.Workload{},
+	}}
+	for _, id := range sorted(h.Subnets) {
+		x.subnet(id, h.Subnets[id])
+	}
+	versions := x.versions()
+	for _, eni := range sorted(h.Ports) {
+		x.port(eni, h.Ports[eni], versions[eni])
+	}
+	for k, e := range h.Endpoints {
+		if slot, local := s.port[e.ENI]; local {
+			x.endpoints[k] = maps.Endpoint{Endpoint: e, Slot: slot}
+		}
+	}
+	for id, set := range h.RuleSets {
+		if len(set.Rules) > 0 { // the empty list needs no entry to refuse everything
+			x.rules[id] = struct{}{}
+		}
+	}
+	for k, r := range h.Routes {
+		x.routes[k] = r
+	}
+	return x.world
+}
+
+func (x *expander) own(role string) string {
+	name := x.netns(role)
+	x.namespaces[name] = struct{}{}
+	for k, v := range sysctlsOfOurs {
+		x.sysctls[nl.SysctlKey{Netns: name, Name: k}] = v
+	}
+	return name
+}
+
+func (x *expander) subnetNetns(id string) string { return x.netns(id) }
+
+func (x *expander) subnet(id spec.SubnetID, s spec.Subnet) {
+	slot := assign(x.slots.subnet, id)
+	inside, fabric := x.own(s.ID), x.own("fabric")
+	alias := subnetAlias(s.ID, id)
+
+	bridge := nl.LinkKey{Netns: inside, Index: bridgeBase + slot}
+	x.links[bridge] = nl.Link{Kind: nl.Bridge, Name: "br0", Alias: alias, MAC: s.MAC, MTU: x.h.MTU}
+	x.addresses[nl.AddressKey{Netns: inside, Index: bridge.Index, Prefix: netip.PrefixFrom(s.Router, s.CIDR.Bits())}] = struct{}{}
+	x.ups[bridge] = nl.Up{}
+
+	inner, outer := patchOf(slot)
+	innerMAC, outerMAC := spec.PatchMACs(id)
+	x.links[nl.LinkKey{Netns: inside, Index: inner}] = nl.Link{
+		Kind: nl.Veth, Name: "patch", Alias: alias, MAC: innerMAC, MTU: x.h.MTU,
+		PeerNetns: fabric, PeerName: fmt.Sprintf("vpc-%08x", id), PeerIndex: outer, PeerMAC: outerMAC,
+	}
+	for _, end := range []nl.LinkKey{{Netns: inside, Index: inner}, {Netns: fabric, Index: outer}} {
+		x.attach(end, progs.Switch)
+		x.ups[end] = nl.Up{}
+	}
+}
+
+func patchOf(slot int) (inner, outer int) {
+	return bpf.PatchBase + 2*slot, bpf.PatchBase + 2*slot + 1
+}
+
+func (x *expander) attach(at nl.LinkKey, role progs.Role) {
+	x.attachments[progs.Attachment{Index: at.Index, Netns: netnsDir + at.Netns}] = x.current(role)
+}
+
+func (x *expander) port(eni spec.ENI, p spec.Port, version uint32) {
+	subnet, ok := x.h.Subnets[p.Subnet]
+	if !ok {
+		return
+	}
+	slot := assign(x.slots.port, eni)
+	inside := x.subnetNetns(subnet.ID)
+	at := nl.LinkKey{Netns: inside, Index: slot.Index()}
+	bridge := bridgeBase + x.slots.subnet[p.Subnet]
+
+	x.links[at] = x.portLink(eni, p)
+	x.attach(at, progs.FromENI)
+	x.ports[slot] = x.portEntry(eni, p, subnet, version)
+	x.bridgePorts[at] = nl.BridgePort{Master: bridge}
+	x.ups[at] = nl.Up{}
+	x.fdb[nl.FDBKey{Netns: inside, MAC: p.MAC}] = at.Index
+	for _, a := range append([]netip.Addr{p.Addr.Addr()}, p.Extra.List()...) {
+		x.neighbours[nl.NeighbourKey{Netns: inside, Index: bridge, Addr: a}] = p.MAC
+	}
+	if p.Kind == spec.Veth {
+		x.workloads[at.Index] = nl.Workload{
+			Netns: p.Netns, Name: p.Name, MAC: p.MAC, MTU: x.h.MTU, Addr: p.Addr, Extra: p.Extra, Gateway: p.Gateway,
+		}
+	}
+}
+
+func (x *expander) portLink(eni spec.ENI, p spec.Port) nl.Link {
+	l := nl.Link{
+		Kind: nl.Veth, Name: fmt.Sprintf("vpc-%08x", eni), Alias: portAlias(p.ID, eni), MAC: spec.PortMAC(eni), MTU: x.h.MTU,
+		Peer: p.Netns, PeerName: p.Name, PeerMAC: p.MAC,
+	}
+	if p.Kind == spec.Tap {
+		l.Kind, l.PeerMAC = nl.Tap, spec.MAC{}
+	}
+	return l
+}
+
+func (x *expander) portEntry(eni spec.ENI, p spec.Port, subnet spec.Subnet, version uint32) maps.Port {
+	inner, outer := patchOf(x.slots.subnet[p.Subnet])
+	return maps.Port{
+		ENI: eni, VPC: p.VPC, Subnet: p.Subnet, Table: p.Table, Egress: p.Egress, Ingress: p.Ingress,
+		Patch: inner, Fabric: outer, MAC: p.MAC, RouterMAC: subnet.MAC, Router: subnet.Router, CIDR: subnet.CIDR,
+		MTU: x.h.MTU, Tap: p.Kind == spec.Tap, SourceDestCheck: p.SourceDestCheck, Cut: p.CutTracked, Version: version,
+	}
+}
+
+// versions digests, for each port, what its verdicts rest on besides its own
+// entry: its addresses and groups, and the routes of its table.
+func (x *expander) versions() map[spec.ENI]uint32 {
+	tables := map[spec.RouteTable][]spec.RouteKey{}
+	for k := range x.h.Routes {
+		tables[k.Table] = append(tables[k.Table], k)
+	}
+	routes := map[spec.RouteTable]uint32{}
+	for t, keys := range tables {
+		slices.SortFunc(keys, maps.CompareRoutes)
+		h := fnv.New32a()
+		for _, k := range keys {
+			fmt.Fprintln(h, k.Dest, x.h.Routes[k])
+		}
+		routes[t] = h.Sum32()
+	}
+	own := map[spec.ENI][]spec.EndpointKey{}
+	for k, e := range x.h.Endpoints {
+		own[e.ENI] = append(own[e.ENI], k)
+	}
+	out := map[spec.ENI]uint32{}
+	for eni, p := range x.h.Ports {
+		keys := own[eni]
+		slices.SortFunc(keys, maps.CompareEndpoints)
+		h := fnv.New32a()
+		for _, k := range keys {
+			fmt.Fprintln(h, k.Addr, x.h.Endpoints[k].Groups)
+		}
+		h.Write(binary.BigEndian.AppendUint32(nil, routes[p.Table]))
+		out[eni] = h.Sum32()
+	}
+	return out
+}
+
+// sorted makes slot assignment independent of map order.
+func sorted[K ~uint32, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

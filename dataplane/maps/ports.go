@@ -1,0 +1,205 @@
+package maps
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/vpcfabric/vpc/bpf"
+	"github.com/vpcfabric/vpc/dataplane/delta"
+	"github.com/vpcfabric/vpc/dataplane/spec"
+)
+
+// Slot numbers the ports of one host densely.
+type Slot uint32
+
+// Index is the ifindex of the slot's device.
+func (s Slot) Index() int { return bpf.PortBase + int(s) }
+
+// CompareSlots orders slots.
+func CompareSlots(a, b Slot) int { return cmp.Compare(a, b) }
+
+// Port is what the programs know of one port; the epoch is counted here and
+// belongs to nobody else.
+type Port struct {
+	ENI             spec.ENI
+	VPC             spec.VPC
+	Subnet          spec.SubnetID
+	Table           spec.RouteTable
+	Egress, Ingress spec.RuleSetID
+	// Patch and Fabric are the ifindexes of the subnet's patch, inside and
+	// outside.
+	Patch, Fabric   int
+	MAC, RouterMAC  spec.MAC
+	Router          netip.Addr
+	CIDR            netip.Prefix
+	MTU             int
+	Tap             bool
+	SourceDestCheck bool
+	Cut             bool
+	// Version is a digest of everything else that verdicts about this port
+	// rest on: its addresses, groups and routes. A new one counts the epoch.
+	Version uint32
+}
+
+// Ports is the driver of the port table. lists resolves rule sets to the ids
+// that the rule driver gave them.
+func (m *Maps) Ports(lists *Rules) delta.Driver[Slot, Port] { return ports{m, lists} }
+
+type ports struct {
+	*Maps
+	lists *Rules
+}
+
+// read returns the whole table; slots are an array, so it is one listing.
+func (d ports) read() ([]bpf.Port, error) {
+	keys := make([]uint32, bpf.MaxPorts)
+	values := make([]bpf.Port, bpf.MaxPorts)
+	var cursor ebpf.MapBatchCursor
+	n, err := d.m["ports"].BatchLookup(&cursor, keys, values, nil)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil, fmt.Errorf("list ports: %w", err)
+	}
+	if n != bpf.MaxPorts {
+		return nil, fmt.Errorf("list ports: %d of %d slots read", n, bpf.MaxPorts)
+	}
+	return values, nil
+}
+
+func (d ports) Observe(context.Context, map[Slot]Port) (map[Slot]Port, error) {
+	values, err := d.read()
+	if err != nil {
+		return nil, err
+	}
+	out := map[Slot]Port{}
+	for i, v := range values {
+		if v.Eni != 0 {
+			out[Slot(i)] = d.decode(v)
+		}
+	}
+	return out, nil
+}
+
+func (d ports) decode(v bpf.Port) Port {
+	flags := bpf.FromEniPortFlags(v.Flags)
+	p := Port{
+		ENI: spec.ENI(v.Eni), VPC: spec.VPC(v.Vpc), Subnet: spec.SubnetID(v.Subnet), Table: spec.RouteTable(v.Table),
+		Egress: d.lists.idOf(v.Egress), Ingress: d.lists.idOf(v.Ingress),
+		Patch: int(v.Patch), Fabric: int(v.Fabric), MAC: v.Mac, RouterMAC: v.RouterMac,
+		Router: addr4(v.Router), CIDR: netip.PrefixFrom(addr4(v.Net), maskBits(v.Mask)), MTU: int(v.Mtu),
+		Tap:             flags&bpf.FromEniPortFlagsPORT_TAP != 0,
+		SourceDestCheck: flags&bpf.FromEniPortFlagsPORT_SRC_DST_CHECK != 0,
+		Cut:             flags&bpf.FromEniPortFlagsPORT_CUT != 0,
+		Version:         v.Version,
+	}
+	if flags&bpf.FromEniPortFlagsPORT_READY == 0 {
+		p.MTU = 0 // half written: differs from whatever is wanted
+	}
+	return p
+}
+
+func (d ports) encode(p Port) (bpf.Port, error) {
+	egress, err := d.lists.list(p.Egress)
+	if err != nil {
+		return bpf.Port{}, err
+	}
+	ingress, err := d.lists.list(p.Ingress)
+	if err != nil {
+		return bpf.Port{}, err
+	}
+	v := bpf.Port{
+		Eni: uint32(p.ENI), Vpc: uint32(p.VPC), Subnet: uint32(p.Subnet), Table: uint32(p.Table),
+		Egress: egress, Ingress: ingress, Patch: uint32(p.Patch), Fabric: uint32(p.Fabric),
+		Mac: p.MAC, RouterMac: p.RouterMAC, Router: be32(p.Router), Net: be32(p.CIDR.Addr()), Mask: maskOf(p.CIDR.Bits()),
+		Mtu: uint32(p.MTU), Version: p.Version, Flags: uint32(bpf.FromEniPortFlagsPORT_READY),
+	}
+	for flag, on := range map[bpf.FromEniPortFlags]bool{
+		bpf.FromEniPortFlagsPORT_TAP:           p.Tap,
+		bpf.FromEniPortFlagsPORT_SRC_DST_CHECK: p.SourceDestCheck,
+		bpf.FromEniPortFlagsPORT_CUT:           p.Cut,
+	} {
+		if on {
+			v.Flags |= uint32(flag)
+		}
+	}
+	return v, nil
+}
+
+// Put writes the port in steps that no packet can see half done: a slot that
+// changes its owner is closed first; then everything but the epoch; the epoch
+// last, so that no decision of the old content carries the new epoch.
+func (d ports) Put(_ context.Context, k Slot, p Port) error {
+	if uint32(k) >= bpf.MaxPorts {
+		return fmt.Errorf("port slot %d: a host has at most %d ports", k, bpf.MaxPorts)
+	}
+	v, err := d.encode(p)
+	if err != nil {
+		return err
+	}
+	var old bpf.Port
+	if err := d.m["ports"].Lookup(uint32(k), &old); err != nil {
+		return err
+	}
+	v.Epoch = old.Epoch
+	if old.Eni != v.Eni {
+		if err := d.claim(k, old, v.Eni); err != nil {
+			return err
+		}
+		v.Epoch = nextEpoch(old.Epoch)
+	}
+	if err := d.write(k, v); err != nil {
+		return err
+	}
+	v.Epoch = nextEpoch(v.Epoch)
+	return d.write(k, v)
+}
+
+// claim closes a slot and starts the counters of its new owner at zero.
+func (d ports) claim(k Slot, old bpf.Port, eni uint32) error {
+	if err := d.write(k, bpf.Port{Epoch: nextEpoch(old.Epoch)}); err != nil {
+		return err
+	}
+	writes.Add(2)
+	if err := d.m["usage"].Put(uint32(k), bpf.FlowUsage{Eni: eni}); err != nil {
+		return err
+	}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
+	return d.m["stats"].Put(uint32(k), make([]bpf.PortStats, cpus))
+}
+
+func (d ports) write(k Slot, v bpf.Port) error {
+	writes.Add(1)
+	return d.m["ports"].Put(uint32(k), v)
+}
+
+// Delete closes the slot. Its epoch goes on counting, so flows that remember
+// the slot never match its next owner.
+func (d ports) Delete(_ context.Context, k Slot) error {
+	var old bpf.Port
+	if err := d.m["ports"].Lookup(uint32(k), &old); err != nil {
+		return err
+	}
+	return d.write(k, bpf.Port{Epoch: nextEpoch(old.Epoch)})
+}
+
+// nextEpoch skips 0, which marks an entry under construction.
+func nextEpoch(e uint32) uint32 { return max(e+1, 1) }
+
+func maskOf(bits int) uint32 {
+	return hostOrder(uint32(uint64(0xffffffff) << (32 - bits)))
+}
+
+func maskBits(mask uint32) int {
+	n := 0
+	for v := hostOrder(mask); v&0x80000000 != 0; v <<= 1 {
+		n++
+	}
+	return n
+}

@@ -1,0 +1,52 @@
+package maps
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+
+	"github.com/vpcfabric/vpc/bpf"
+	"github.com/vpcfabric/vpc/dataplane/delta"
+	"github.com/vpcfabric/vpc/dataplane/spec"
+)
+
+// CompareRoutes orders by table, then destination.
+func CompareRoutes(a, b spec.RouteKey) int {
+	return cmp.Or(cmp.Compare(a.Table, b.Table), a.Dest.Addr().Compare(b.Dest.Addr()), cmp.Compare(a.Dest.Bits(), b.Dest.Bits()))
+}
+
+// Routes is the driver of the routes of all tables.
+func (m *Maps) Routes() delta.Driver[spec.RouteKey, spec.Route] { return routes{m} }
+
+type routes struct{ *Maps }
+
+const tableBits = 32
+
+func routeKey(k spec.RouteKey) (out bpf.RouteKey) {
+	out.Prefixlen = uint32(tableBits + bits128(k.Dest))
+	out.Table = hostOrder(uint32(k.Table))
+	out.Addr.W = words(k.Dest.Addr())
+	return out
+}
+
+func (d routes) Observe(context.Context, map[spec.RouteKey]spec.Route) (map[spec.RouteKey]spec.Route, error) {
+	out := map[spec.RouteKey]spec.Route{}
+	err := each(d.m["routes"], func(k bpf.RouteKey, v bpf.Route) {
+		a, bits := addrOf(k.Addr.W), int(k.Prefixlen)-tableBits
+		if a.Is4() {
+			bits -= 96
+		}
+		key := spec.RouteKey{Table: spec.RouteTable(hostOrder(k.Table)), Dest: netip.PrefixFrom(a, bits)}
+		out[key] = spec.Route{Target: spec.Target(v.Target)}
+	})
+	return out, err
+}
+
+func (d routes) Put(_ context.Context, k spec.RouteKey, r spec.Route) error {
+	writes.Add(1)
+	return d.m["routes"].Put(routeKey(k), bpf.Route{Target: uint32(r.Target)})
+}
+
+func (d routes) Delete(_ context.Context, k spec.RouteKey) error {
+	return remove(d.m["routes"], routeKey(k))
+}

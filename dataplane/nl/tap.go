@@ -1,0 +1,174 @@
+package nl
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	vnl "github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/vpcfabric/vpc/dataplane/spec"
+)
+
+// maxKernelAlias is the kernel's limit for an alias, in bytes.
+const maxKernelAlias = 255
+
+// An adopted tap remembers where it came from in its alias, because it must
+// find the way back when nothing else is left of us:
+//
+//	ALIAS | from NAME INODE up PATH
+const originMark = " | from "
+
+// origin is where an adopted tap was, and how.
+type origin struct {
+	netns spec.Netns
+	name  string
+	up    bool
+}
+
+func (o origin) alias(alias string) string {
+	state := "down"
+	if o.up {
+		state = "up"
+	}
+	return fmt.Sprintf("%s%s%s %d %s %s", alias, originMark, o.name, o.netns.Inode, state, o.netns.Path)
+}
+
+// parseOrigin is false for an alias that is not of an adopted tap.
+func parseOrigin(s string) (alias string, o origin, ok bool) {
+	alias, rest, ok := strings.Cut(s, originMark)
+	parts := strings.SplitN(rest, " ", 4)
+	if !ok || len(parts) != 4 {
+		return "", origin{}, false
+	}
+	inode, err := strconv.ParseUint(parts[1], 10, 64)
+	if err != nil {
+		return "", origin{}, false
+	}
+	return alias, origin{spec.Netns{Path: parts[3], Inode: inode}, parts[0], parts[2] == "up"}, true
+}
+
+// putTap takes the device from the namespace of its owner, whose open
+// descriptor stays valid, or corrects one taken before.
+func (d links) putTap(c *conn, key LinkKey, v Link, have linkState, missing bool) error {
+	if longest := (origin{v.Peer, v.PeerName, false}).alias(v.Alias); len(longest) > maxKernelAlias {
+		return fmt.Errorf("path %s is too long to be remembered in %d bytes", v.Peer.Path, maxKernelAlias)
+	}
+	if !missing {
+		_, o, ours := parseOrigin(have.alias)
+		if ours && have.kind == "tun" && o.netns == v.Peer && o.name == v.PeerName && successor(have, v) == "" {
+			return correct(c, have, v.Name, o.alias(v.Alias), v.MAC, v.MTU)
+		}
+		if err := d.replaceTap(c, have, v); err != nil {
+			return err
+		}
+	}
+	owner, err := foreign(v.Peer)
+	if err != nil {
+		return err
+	}
+	defer owner.close()
+	dev, err := owner.link(0, v.PeerName)
+	if err != nil {
+		return fmt.Errorf("device %s: %w", v.PeerName, err)
+	}
+	if dev.kind != "tun" {
+		return fmt.Errorf("device %s is a %q, not a tap", v.PeerName, dev.kind)
+	}
+	if err := d.clear(c, 0, v.Name); err != nil {
+		return err
+	}
+	// The alias goes with the move: a crash after it leaves a device that
+	// knows its origin.
+	alias := origin{v.Peer, v.PeerName, dev.up}.alias(v.Alias)
+	err = owner.setLink(dev.index, attrNetns(c.fd()), attrName(v.Name), attrAlias(alias),
+		vnl.NewRtAttr(unix.IFLA_NEW_IFINDEX, vnl.Uint32Attr(uint32(key.Index))))
+	if err != nil {
+		return fmt.Errorf("take %s: %w", v.PeerName, err)
+	}
+	if have, err = c.link(key.Index, ""); err != nil {
+		return err
+	}
+	return correct(c, have, v.Name, alias, v.MAC, v.MTU)
+}
+
+// replaceTap makes room at the index. A device whose owner has closed it while
+// a new one waits has nobody to go back to.
+func (d links) replaceTap(c *conn, have linkState, v Link) error {
+	if have.kind == "tun" && successor(have, v) != "" {
+		return c.deleteLink(have.index)
+	}
+	return d.remove(c, have)
+}
+
+// successor tells of a new device that waits where an adopted one came from:
+// the owner was restarted and has opened another. The one we hold must be
+// closed; two open ones are the owner's own affair.
+func successor(have linkState, want Link) string {
+	if want.Kind != Tap || have.carrier {
+		return ""
+	}
+	owner, err := foreign(want.Peer)
+	if err != nil {
+		return ""
+	}
+	defer owner.close()
+	dev, err := owner.link(0, want.PeerName)
+	if err != nil || dev.kind != "tun" {
+		return ""
+	}
+	return "a new device waits"
+}
+
+// release gives a tap back under its old name, up if it was. Where its origin is
+// gone, so is its owner, and the device goes too.
+func release(c *conn, have linkState) error {
+	_, o, ok := parseOrigin(have.alias)
+	if !ok {
+		return fmt.Errorf("tap %s in %s is not ours", have.name, c.name)
+	}
+	owner, err := foreign(o.netns)
+	if errors.Is(err, ErrReplaced) || errors.Is(err, fs.ErrNotExist) {
+		return c.deleteLink(have.index)
+	}
+	if err != nil {
+		return err
+	}
+	defer owner.close()
+	err = c.setLink(have.index, attrNetns(owner.fd()), attrName(o.name), attrAlias(""))
+	if gone(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("give %s back to %s: %w", o.name, o.netns.Path, err)
+	}
+	if !o.up {
+		return nil
+	}
+	dev, err := owner.link(0, o.name)
+	if err != nil {
+		return err
+	}
+	return owner.setUp(dev.index, true)
+}
+
+// openForeign opens the namespace that n means, or fails with ErrReplaced.
+func openForeign(n spec.Netns) (*os.File, nsID, error) {
+	f, err := os.Open(n.Path)
+	if err != nil {
+		return nil, nsID{}, err
+	}
+	id, err := identifyFile(f)
+	if err == nil && id.inode != n.Inode {
+		err = fmt.Errorf("%s is namespace %d, not %d: the workload was replaced: %w", n.Path, id.inode, n.Inode, ErrReplaced)
+	}
+	if err != nil {
+		f.Close()
+		return nil, nsID{}, err
+	}
+	return f, id, nil
+}

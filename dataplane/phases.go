@@ -1,0 +1,151 @@
+package dataplane
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/vpcfabric/vpc/dataplane/delta"
+	"github.com/vpcfabric/vpc/dataplane/maps"
+	"github.com/vpcfabric/vpc/dataplane/nl"
+	"github.com/vpcfabric/vpc/dataplane/progs"
+	"github.com/vpcfabric/vpc/dataplane/spec"
+)
+
+// phases are the kinds of kernel objects in the order in which they appear.
+type phases struct {
+	namespaces  *delta.Tracker[string, struct{}]
+	sysctls     *delta.Tracker[nl.SysctlKey, string]
+	links       *delta.Tracker[nl.LinkKey, nl.Link]
+	rules       *delta.Tracker[spec.RuleSetID, struct{}]
+	routes      *delta.Tracker[spec.RouteKey, spec.Route]
+	endpoints   *delta.Tracker[spec.EndpointKey, maps.Endpoint]
+	attachments *delta.Tracker[progs.Attachment, progs.Attached]
+	ports       *delta.Tracker[maps.Slot, maps.Port]
+	bridgePorts *delta.Tracker[nl.LinkKey, nl.BridgePort]
+	addresses   *delta.Tracker[nl.AddressKey, struct{}]
+	ups         *delta.Tracker[nl.LinkKey, nl.Up]
+	neighbours  *delta.Tracker[nl.NeighbourKey, spec.MAC]
+	fdb         *delta.Tracker[nl.FDBKey, int]
+	workloads   *delta.Tracker[int, nl.Workload]
+
+	crash func(step string)
+}
+
+func newPhases(k nl.Drivers, m *maps.Maps, rules *maps.Rules, set *progs.Set) phases {
+	return phases{
+		namespaces:  delta.New("netns", k.Namespaces, strings.Compare),
+		sysctls:     delta.New("sysctl", k.Sysctls, nl.SysctlKey.Compare),
+		links:       delta.New("link", k.Links, nl.LinkKey.Compare),
+		rules:       delta.New("rules", rules, maps.CompareRuleSets),
+		routes:      delta.New("route", m.Routes(), maps.CompareRoutes),
+		endpoints:   delta.New("endpoint", m.Endpoints(), maps.CompareEndpoints),
+		attachments: delta.New("program", set.Attachments(), progs.Attachment.Compare),
+		ports:       delta.New("port", m.Ports(rules), maps.CompareSlots),
+		bridgePorts: delta.New("bridge-port", k.BridgePorts, nl.LinkKey.Compare),
+		addresses:   delta.New("address", k.Addresses, nl.AddressKey.Compare),
+		ups:         delta.New("up", k.Ups, nl.LinkKey.Compare),
+		neighbours:  delta.New("neighbour", k.Neighbours, nl.NeighbourKey.Compare),
+		fdb:         delta.New("fdb", k.FDB, nl.FDBKey.Compare),
+		workloads:   delta.New("workload", k.Workloads, cmp.Compare[int]),
+	}
+}
+
+// list is THE order. A port's map entry comes after everything that it names,
+// because writing it counts the epoch; its link goes up after its program is
+// attached and its entry is whole. Deletion runs the list backwards.
+func (p *phases) list() []delta.Phase {
+	return []delta.Phase{
+		p.namespaces, p.sysctls, p.links,
+		p.rules, p.routes, p.endpoints, p.attachments, p.ports,
+		p.bridgePorts, p.addresses, p.ups, p.neighbours, p.fdb, p.workloads,
+	}
+}
+
+func (p *phases) want(w world, rules *maps.Rules) {
+	rules.Content(w.content)
+	p.namespaces.Want(w.namespaces)
+	p.sysctls.Want(w.sysctls)
+	p.links.Want(w.links)
+	p.rules.Want(w.rules)
+	p.routes.Want(w.routes)
+	p.endpoints.Want(w.endpoints)
+	p.attachments.Want(w.attachments)
+	p.ports.Want(w.ports)
+	p.bridgePorts.Want(w.bridgePorts)
+	p.addresses.Want(w.addresses)
+	p.ups.Want(w.ups)
+	p.neighbours.Want(w.neighbours)
+	p.fdb.Want(w.fdb)
+	p.workloads.Want(w.workloads)
+}
+
+// step is one thing to do to one kind of object.
+type step struct {
+	verb string // "put" or "prune"
+	delta.Phase
+}
+
+// do makes the step's writes.
+func (s step) do(ctx context.Context) (int, error) {
+	if s.verb == "prune" {
+		return s.Prune(ctx)
+	}
+	return s.Put(ctx)
+}
+
+// steps is one Apply. Routes and addresses that are no more go before the ports
+// are written: the epoch that is counted then makes flows look again at a table
+// in which they are gone.
+func (p *phases) steps(prune bool) []step {
+	var out []step
+	list := p.list()
+	for _, phase := range list {
+		if prune && phase.Name() == p.attachments.Name() {
+			out = append(out, step{"prune", p.endpoints}, step{"prune", p.routes})
+		}
+		out = append(out, step{"put", phase})
+	}
+	for i := len(list) - 1; prune && i >= 0; i-- {
+		out = append(out, step{"prune", list[i]})
+	}
+	return out
+}
+
+// run goes on past failures and joins them; it returns how many objects were
+// written or removed.
+func (p *phases) run(ctx context.Context, prune bool) (int, error) {
+	var (
+		total int
+		errs  []error
+	)
+	for _, s := range p.steps(prune) {
+		name := s.verb + " " + s.Name()
+		p.reached("before " + name)
+		n, err := s.do(ctx)
+		if n > 0 {
+			p.reached("after " + name)
+		}
+		total += n
+		errs = append(errs, err)
+	}
+	return total, errors.Join(errs...)
+}
+
+func (p *phases) reached(name string) {
+	if p.crash != nil {
+		p.crash(name)
+	}
+}
+
+// Steps names every point at which an Apply can be cut off.
+func Steps() []string {
+	p := newPhases(nl.Drivers{}, maps.New(nil), nil, &progs.Set{})
+	var out []string
+	for _, s := range p.steps(true) {
+		name := s.verb + " " + s.Name()
+		out = append(out, "before "+name, "after "+name)
+	}
+	return out
+}

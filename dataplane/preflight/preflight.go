@@ -1,0 +1,138 @@
+// Package preflight checks whether this machine can run the data plane, before
+// anything is changed on it.
+package preflight
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Results of a check.
+const (
+	OK   = "ok"
+	Warn = "warn"
+	Fail = "fail"
+)
+
+// Check is one finding: what was looked at, how it stands, what to do.
+type Check struct {
+	ID, Result, Detail, Fix string
+}
+
+// Run makes every check; loadable tries what the programs need.
+func Run(_ context.Context, loadable func() error) []Check {
+	return []Check{
+		root(), kernelVersion(), jit(), bpfFS(), btf(), unprivileged(),
+		result("bpf-programs", loadable(), "loadable", "the kernel, its lockdown mode or missing privileges refuse eBPF"),
+		lockdown(), netnsDir(),
+	}
+}
+
+func result(id string, err error, good, fix string) Check {
+	if err != nil {
+		return Check{ID: id, Result: Fail, Detail: err.Error(), Fix: fix}
+	}
+	return Check{ID: id, Result: OK, Detail: good}
+}
+
+func root() Check {
+	if os.Geteuid() != 0 {
+		return Check{"privilege", Fail, "not root", "run as root, or with CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_BPF"}
+	}
+	return Check{ID: "privilege", Result: OK, Detail: "root"}
+}
+
+// release is the running kernel's, for example 6.18.4-cloud.
+func release() (string, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", err
+	}
+	return unix.ByteSliceToString(u.Release[:]), nil
+}
+
+func kernelVersion() Check {
+	r, err := release()
+	if err != nil {
+		return result("kernel", err, "", "")
+	}
+	return judgeKernel(r)
+}
+
+// judgeKernel: tcx came with 6.6.
+func judgeKernel(r string) Check {
+	var major, minor int
+	if _, err := fmt.Sscanf(r, "%d.%d", &major, &minor); err != nil {
+		return Check{"kernel", Warn, fmt.Sprintf("release %q cannot be read", r), "use Linux 6.6 or newer"}
+	}
+	if major < 6 || major == 6 && minor < 6 {
+		return Check{"kernel", Fail, r + " has no tcx", "use Linux 6.6 or newer"}
+	}
+	return Check{ID: "kernel", Result: OK, Detail: r}
+}
+
+func sysctl(path string) (string, error) {
+	b, err := os.ReadFile("/proc/sys/" + path)
+	return string(bytes.TrimSpace(b)), err
+}
+
+func jit() Check {
+	v, err := sysctl("net/core/bpf_jit_enable")
+	if err == nil && v == "0" {
+		return Check{"bpf-jit", Warn, "off: every packet is interpreted", "sysctl -w net.core.bpf_jit_enable=1"}
+	}
+	return result("bpf-jit", err, "on", "")
+}
+
+func bpfFS() Check {
+	var st unix.Statfs_t
+	if err := unix.Statfs("/sys/fs/bpf", &st); err != nil || st.Type != unix.BPF_FS_MAGIC {
+		return Check{"bpffs", Warn, "not mounted on /sys/fs/bpf", "nothing: vpcd mounts it; add it to fstab to have it at boot"}
+	}
+	return Check{ID: "bpffs", Result: OK, Detail: "/sys/fs/bpf"}
+}
+
+func btf() Check {
+	_, err := os.Stat("/sys/kernel/btf/vmlinux")
+	if errors.Is(err, fs.ErrNotExist) {
+		return Check{"btf", Warn, "the kernel describes no types", "use a distribution's kernel"}
+	}
+	return result("btf", err, "present", "")
+}
+
+func unprivileged() Check {
+	v, err := sysctl("kernel/unprivileged_bpf_disabled")
+	if err == nil && v == "0" {
+		return Check{"unprivileged-bpf", Warn, "everyone may load programs", "sysctl -w kernel.unprivileged_bpf_disabled=2"}
+	}
+	return result("unprivileged-bpf", err, "disabled", "")
+}
+
+func lockdown() Check {
+	b, err := os.ReadFile("/sys/kernel/security/lockdown")
+	if errors.Is(err, fs.ErrNotExist) {
+		return Check{ID: "lockdown", Result: OK, Detail: "none"}
+	}
+	if err == nil && strings.Contains(string(b), "[confidentiality]") {
+		return Check{"lockdown", Fail, "confidentiality mode refuses eBPF", "boot without lockdown=confidentiality"}
+	}
+	return result("lockdown", err, strings.TrimSpace(string(b)), "")
+}
+
+func netnsDir() Check {
+	fi, err := os.Stat("/run/netns")
+	if errors.Is(err, fs.ErrNotExist) {
+		return Check{ID: "netns", Result: OK, Detail: "/run/netns will be made"}
+	}
+	if err == nil && !fi.IsDir() {
+		err = errors.New("/run/netns is not a directory")
+	}
+	return result("netns", err, "/run/netns", "remove what is in the way")
+}

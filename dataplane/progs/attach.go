@@ -1,0 +1,162 @@
+package progs
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
+	"github.com/vpcfabric/vpc/dataplane/delta"
+	"github.com/vpcfabric/vpc/dataplane/nl"
+)
+
+// Attachment is a place for a program. The ifindex alone names it, because ours
+// are unique on the host; the namespace says where to go to attach.
+type Attachment struct {
+	Index int
+	Netns string // path
+}
+
+// Compare orders by ifindex.
+func (a Attachment) Compare(b Attachment) int { return cmp.Compare(a.Index, b.Index) }
+
+// String is if<index>.
+func (a Attachment) String() string { return "if" + strconv.Itoa(a.Index) }
+
+// Attached is what runs there: the role and the tag of the very program.
+type Attached struct {
+	Role Role
+	Tag  string
+}
+
+// Current is the value that a place with this role shall have.
+func (s *Set) Current(r Role) Attached { return Attached{Role: r, Tag: s.programs[r].tag} }
+
+// Attachments is the driver of pinned tcx links.
+func (s *Set) Attachments() delta.Driver[Attachment, Attached] { return attachments{s} }
+
+type attachments struct{ s *Set }
+
+func (a attachments) pin(r Role, index int) string {
+	return filepath.Join(a.s.linksDir(), fmt.Sprintf("%s-%d", r, index))
+}
+
+// Observe reads every pinned link. One whose device is gone is reported under
+// its key with an empty tag, so that it is attached anew or removed.
+func (a attachments) Observe(_ context.Context, want map[Attachment]Attached) (map[Attachment]Attached, error) {
+	place := map[int]Attachment{}
+	for k := range want {
+		place[k.Index] = k
+	}
+	out := map[Attachment]Attached{}
+	entries, err := os.ReadDir(a.s.linksDir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return out, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		role, number, ok := strings.Cut(e.Name(), "-")
+		index, err := strconv.Atoi(number)
+		if !ok || err != nil {
+			continue
+		}
+		k, ok := place[index]
+		if !ok {
+			k = Attachment{Index: index}
+		}
+		out[k] = Attached{Role: Role(role), Tag: a.tag(filepath.Join(a.s.linksDir(), e.Name()), index)}
+	}
+	return out, nil
+}
+
+// tag is empty unless the link still holds its device.
+func (a attachments) tag(path string, index int) string {
+	l, err := link.LoadPinnedLink(path, nil)
+	if err != nil {
+		return ""
+	}
+	defer l.Close()
+	info, err := l.Info()
+	if err != nil {
+		return ""
+	}
+	if tcx := info.TCX(); tcx == nil || int(tcx.Ifindex) != index {
+		return ""
+	}
+	p, err := ebpf.NewProgramFromID(info.Program)
+	if err != nil {
+		return ""
+	}
+	defer p.Close()
+	pi, err := p.Info()
+	if err != nil {
+		return ""
+	}
+	return pi.Tag
+}
+
+// Put replaces the program of a living link in place, or makes a new link.
+func (a attachments) Put(_ context.Context, k Attachment, v Attached) error {
+	writes.Add(1)
+	p, ok := a.s.programs[v.Role]
+	if !ok {
+		return fmt.Errorf("no program has the role %q", v.Role)
+	}
+	if err := a.removeOthers(k.Index, v.Role); err != nil {
+		return err
+	}
+	path := a.pin(v.Role, k.Index)
+	if l, err := link.LoadPinnedLink(path, nil); err == nil {
+		defer l.Close()
+		if a.tag(path, k.Index) != "" && l.Update(p.Program) == nil {
+			return nil
+		}
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	return nl.In(k.Netns, func() error { return a.attach(path, k.Index, p.Program) })
+}
+
+func (a attachments) attach(path string, index int, p *ebpf.Program) error {
+	l, err := link.AttachTCX(link.TCXOptions{Interface: index, Program: p, Attach: ebpf.AttachTCXIngress})
+	if err != nil {
+		return fmt.Errorf("attach to ifindex %d: %w", index, err)
+	}
+	defer l.Close()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return l.Pin(path)
+}
+
+// removeOthers drops links of another role from the same place.
+func (a attachments) removeOthers(index int, keep Role) error {
+	for _, r := range slices.Collect(maps.Keys(a.s.programs)) {
+		if r == keep {
+			continue
+		}
+		if err := os.Remove(a.pin(r, index)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Delete detaches by removing the pin, which is the link's last reference.
+func (a attachments) Delete(_ context.Context, k Attachment) error {
+	writes.Add(1)
+	return a.removeOthers(k.Index, "")
+}

@@ -1,0 +1,28 @@
+package dataplane
+
+import (
+	"github.com/vpcfabric/vpc/dataplane/delta"
+	"github.com/vpcfabric/vpc/dataplane/flows"
+	"github.com/vpcfabric/vpc/dataplane/spec"
+)
+
+// What callers see of the packages below.
+type (
+	// Drift is one kernel object that is not as the spec says.
+	Drift = delta.Drift
+	// Flow is one live half of a pair.
+	Flow = flows.Flow
+	// Drop is one drop counter.
+	Drop = flows.Drop
+)
+
+// Reader tells what the kernel has counted and which flows are live. keep
+// chooses interfaces.
+type Reader interface {
+	Flows(keep func(spec.ENI) bool, limit int) ([]Flow, error)
+	CountFlows(keep func(spec.ENI) bool) (int, error)
+	Drops() ([]Drop, error)
+}
+
+// Read gives access to counters and flows.
+func (d *Dataplane) Read() Reader { return d.flows }

@@ -1,0 +1,140 @@
+// Package spec says what one host's data plane shall look like. It is the only
+// language between the planner, which knows VPCs, and the drivers, which know
+// the kernel.
+//
+// Every element is a comparable value and every collection is a map from its
+// key, so that "what changed" is a comparison and never a walk. All fields are
+// plain data; nothing here opens, reads or resolves anything.
+package spec
+
+import (
+	"net/netip"
+)
+
+// Host is the whole of one host: what is absent here shall be absent there.
+type Host struct {
+	// Name is the host's name: it marks every kernel object as ours.
+	Name string
+	// Revision is the store revision this was planned from.
+	Revision int64
+	// MTU of every link inside a VPC, in bytes.
+	MTU int
+
+	Subnets   map[SubnetID]Subnet
+	Ports     map[ENI]Port
+	Endpoints map[EndpointKey]Endpoint
+	RuleSets  map[RuleSetID]RuleSet
+	Routes    map[RouteKey]Route
+
+	// Known holds every interface that the records still name, with or
+	// without a workload, and Gone those whose deletion a tombstone confirms.
+	// A port in the kernel that is in neither is not removed: the store that
+	// lost it is not believed (the brake).
+	Known, Gone map[ENI]bool
+}
+
+// SubnetID is the index of a subnet: unique for ever, on all hosts.
+type SubnetID uint32
+
+// ENI is the index of a network interface: unique for ever, on all hosts.
+type ENI uint32
+
+// VPC is the index of a VPC: unique for ever, on all hosts.
+type VPC uint32
+
+// Group is the index of a security group: unique for ever, on all hosts.
+type Group uint32
+
+// RouteTable is the index of a route table: unique for ever, on all hosts.
+type RouteTable uint32
+
+// Subnet is one segment with a presence on this host: a namespace with a
+// bridge, and a patch to the fabric.
+type Subnet struct {
+	ID     string // subnet-…, for names people read
+	VPC    VPC
+	CIDR   netip.Prefix
+	Router netip.Addr
+	MAC    MAC // of the router
+}
+
+// Kind of the device at the workload's side of a port.
+type Kind uint8
+
+const (
+	// Veth is a pair whose other end is in the workload's namespace.
+	Veth Kind = iota
+	// Tap is a device that a virtual machine monitor holds open.
+	Tap
+)
+
+// Port is one attached network interface.
+type Port struct {
+	ID     string // eni-…
+	VPC    VPC
+	Subnet SubnetID
+	Kind   Kind
+	// Netns is where the workload's end lives; for a tap, where the device
+	// was found.
+	Netns Netns
+	// Name of the workload's link, for example eth0; for a tap, the device.
+	Name string
+	MAC  MAC
+	// Addr is the primary address with the subnet's prefix length; Extra are
+	// the secondary ones, comma separated, so that Port stays comparable.
+	Addr  netip.Prefix
+	Extra Addrs
+	// Gateway is the default route's next hop; invalid means no default route.
+	Gateway netip.Addr
+	// Table holds the routes of the port's subnet.
+	Table RouteTable
+	// Egress and Ingress are the merged rules of all groups of the interface.
+	Egress, Ingress RuleSetID
+	// SourceDestCheck drops what is not from or to an own address.
+	SourceDestCheck bool
+	// CutTracked re-evaluates tracked flows as well when rules change.
+	CutTracked bool
+}
+
+// Netns identifies a network namespace: the path opens it, the inode tells
+// whether it is still the same one.
+type Netns struct {
+	Path  string
+	Inode uint64
+}
+
+// EndpointKey is one address inside one VPC.
+type EndpointKey struct {
+	VPC  VPC
+	Addr netip.Addr
+}
+
+// Endpoint says who has an address and where.
+type Endpoint struct {
+	ENI    ENI
+	Subnet SubnetID
+	MAC    MAC
+	// Groups are the security groups of the interface.
+	Groups Groups
+}
+
+// RouteKey is one destination of one table.
+type RouteKey struct {
+	Table RouteTable
+	Dest  netip.Prefix
+}
+
+// Target is where a route leads.
+type Target uint8
+
+const (
+	// Local delivers inside the VPC.
+	Local Target = iota + 1
+	// Blackhole wins the longest match and drops.
+	Blackhole
+)
+
+// Route is one route's target.
+type Route struct {
+	Target Target
+}
