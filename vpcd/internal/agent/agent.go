@@ -1,0 +1,260 @@
+// Package agent keeps one host's kernel as the records want it.
+//
+// The loop is level-triggered: a wake says "look again" and carries nothing.
+// Each pass reads a snapshot, finds out where the workloads are, plans, applies
+// and reports. Every few seconds a pass reads the whole kernel first, so that
+// what somebody else changed is healed.
+//
+// Reviewers check: no decision rests on an event's content; a pass that hangs
+// ends the process and not the traffic; the brake is only lifted by Confirm.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/vpcfabric/vpc/dataplane"
+	"github.com/vpcfabric/vpc/dataplane/spec"
+	"github.com/vpcfabric/vpc/vpcd/api"
+	"github.com/vpcfabric/vpc/vpcd/internal/attach"
+	"github.com/vpcfabric/vpc/vpcd/internal/plan"
+	"github.com/vpcfabric/vpc/vpcd/internal/record"
+)
+
+// Source is where the agent reads records and writes its status.
+type Source interface {
+	// Snapshot is every record the planner needs, at one revision.
+	Snapshot(ctx context.Context) (*record.World, error)
+	// Wake is ready when records may have changed.
+	Wake() <-chan struct{}
+	// Report stores what this host is doing.
+	Report(ctx context.Context, s record.HostStatus) error
+}
+
+// Kernel is the data plane as the agent uses it.
+type Kernel interface {
+	Apply(ctx context.Context, h *spec.Host) (dataplane.Report, error)
+	Verify(ctx context.Context, h *spec.Host) ([]dataplane.Drift, error)
+	Dirty()
+	Lift(names []string)
+	Read() dataplane.Reader
+}
+
+// Resolver finds workloads.
+type Resolver interface {
+	Locate(ctx context.Context, target string) (attach.Place, error)
+	Watch(ctx context.Context) <-chan struct{}
+}
+
+// Config of one agent.
+type Config struct {
+	Host     string
+	MTU      int
+	Version  string
+	Kernel   Kernel
+	Source   Source
+	Resolver Resolver
+	Logger   *slog.Logger
+	// Alive is called after each pass: the watchdog's sign of life.
+	Alive func()
+	// Resync is how often the whole kernel is read; PassLimit how long one
+	// pass may take before the process gives up. Zero means the defaults.
+	Resync, PassLimit time.Duration
+	Now               func() time.Time
+}
+
+const (
+	defaultResync    = 5 * time.Second
+	defaultPassLimit = 60 * time.Second
+	// pollPlaces is how often workloads are looked for that no event tells of.
+	pollPlaces = time.Second
+)
+
+// Agent runs one host.
+type Agent struct {
+	cfg Config
+
+	// pass serialises passes and questions that need a plan.
+	pass sync.Mutex
+
+	mu       sync.Mutex
+	last     plan.Plan
+	braked   []string
+	reported record.HostStatus
+	world    *record.World
+}
+
+// New makes an agent; Run starts it.
+func New(cfg Config) *Agent {
+	if cfg.Resync == 0 {
+		cfg.Resync = defaultResync
+	}
+	if cfg.PassLimit == 0 {
+		cfg.PassLimit = defaultPassLimit
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Alive == nil {
+		cfg.Alive = func() {}
+	}
+	return &Agent{cfg: cfg}
+}
+
+// ErrStuck ends an agent whose pass did not come back.
+var ErrStuck = errors.New("a pass over the kernel did not come back")
+
+// Run passes until ctx ends.
+func (a *Agent) Run(ctx context.Context) error {
+	resync := time.NewTicker(a.cfg.Resync)
+	defer resync.Stop()
+	poll := time.NewTicker(pollPlaces)
+	defer poll.Stop()
+	moved := a.cfg.Resolver.Watch(ctx)
+	wake := a.cfg.Source.Wake()
+	for {
+		if err := a.guarded(ctx); err != nil {
+			return err
+		}
+		if err := a.wait(ctx, wake, moved, resync.C, poll.C); err != nil {
+			return err
+		}
+	}
+}
+
+// wait returns when another pass is due.
+func (a *Agent) wait(ctx context.Context, wake, moved <-chan struct{}, resync, poll <-chan time.Time) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-wake:
+			return nil
+		case <-moved:
+			return nil
+		case <-resync:
+			a.cfg.Kernel.Dirty()
+			return nil
+		case <-poll:
+			if a.placesChanged(ctx) {
+				return nil
+			}
+			a.cfg.Alive()
+		}
+	}
+}
+
+// guarded runs one pass and gives up on one that hangs: the goroutine may sit
+// in the kernel for ever, so nothing waits for it.
+func (a *Agent) guarded(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.Pass(ctx)
+	}()
+	limit := time.NewTimer(a.cfg.PassLimit)
+	defer limit.Stop()
+	select {
+	case <-done:
+		a.cfg.Alive()
+		return nil
+	case <-limit.C:
+		return fmt.Errorf("%w within %s", ErrStuck, a.cfg.PassLimit)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Pass looks once at everything and makes the kernel follow.
+func (a *Agent) Pass(ctx context.Context) {
+	a.pass.Lock()
+	defer a.pass.Unlock()
+	w, err := a.cfg.Source.Snapshot(ctx)
+	if err != nil {
+		a.cfg.Logger.Error("cannot read the records; the kernel stays as it is", "err", err)
+		a.report(ctx, record.HostStatus{}, []string{"the records cannot be read: " + err.Error()})
+		return
+	}
+	p := plan.Build(w, a.facts(ctx, w))
+	rep, err := a.cfg.Kernel.Apply(ctx, p.Spec)
+	a.remember(w, p, rep)
+	a.report(ctx, a.status(p, rep), a.reasons(p, rep, err))
+}
+
+func (a *Agent) remember(w *record.World, p plan.Plan, rep dataplane.Report) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.world, a.last, a.braked = w, p, rep.Braked
+}
+
+// facts asks where every workload of this host is now.
+func (a *Agent) facts(ctx context.Context, w *record.World) plan.Facts {
+	f := plan.Facts{Host: a.cfg.Host, MTU: a.cfg.MTU, Places: map[string]plan.Place{}}
+	for _, target := range targets(w, a.cfg.Host) {
+		p, err := a.cfg.Resolver.Locate(ctx, target)
+		if err != nil {
+			if !errors.Is(err, attach.ErrGone) {
+				a.cfg.Logger.Warn("cannot find a workload", "target", target, "err", err)
+			}
+			continue
+		}
+		f.Places[target] = plan.Place{Netns: p.Netns, Device: p.Device}
+	}
+	return f
+}
+
+func targets(w *record.World, host string) []string {
+	seen := map[string]bool{}
+	for _, n := range w.Interfaces {
+		if n.Attached != nil && n.Attached.Host == host {
+			seen[n.Attached.Target] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
+// placesChanged reports whether a workload has come, gone or moved since the
+// last pass.
+func (a *Agent) placesChanged(ctx context.Context) bool {
+	a.mu.Lock()
+	w, last := a.world, a.last
+	a.mu.Unlock()
+	if w == nil {
+		return true
+	}
+	now := plan.Build(w, a.facts(ctx, w))
+	return !maps.Equal(now.Spec.Ports, last.Spec.Ports)
+}
+
+func (a *Agent) status(p plan.Plan, rep dataplane.Report) record.HostStatus {
+	up := map[string]bool{}
+	for eni, ok := range rep.Up {
+		if ok {
+			up[p.Names[eni]] = true
+		}
+	}
+	return record.HostStatus{Up: up, Host: api.Host{
+		AppliedRevision: api.Ptr(p.Spec.Revision), Mtu: api.Ptr(int32(a.cfg.MTU)),
+		Workloads: api.Ptr(int32(len(p.Spec.Ports))), Subnets: api.Ptr(int32(len(p.Spec.Subnets))),
+	}}
+}
+
+// reasons say why this host is not simply ready.
+func (a *Agent) reasons(p plan.Plan, rep dataplane.Report, err error) []string {
+	var out []string
+	if err != nil {
+		a.cfg.Logger.Error("the kernel does not follow everywhere", "err", err)
+		out = append(out, "the kernel does not follow: "+err.Error())
+	}
+	if len(rep.Braked) > 0 {
+		out = append(out, fmt.Sprintf("brake: %d interfaces are in the kernel that no record and no tombstone names (%s); nothing is removed until `vpc host confirm`",
+			len(rep.Braked), rep.Braked[0]))
+	}
+	return append(out, p.Problems...)
+}

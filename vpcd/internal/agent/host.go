@@ -1,0 +1,170 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/vpcfabric/vpc/dataplane"
+	"github.com/vpcfabric/vpc/dataplane/spec"
+	"github.com/vpcfabric/vpc/vpcd/api"
+	"github.com/vpcfabric/vpc/vpcd/internal/host"
+	"github.com/vpcfabric/vpc/vpcd/internal/plan"
+)
+
+// Target checks targets for the API; attach.Resolver does it.
+type Target interface {
+	Resolve(ctx context.Context, target, ifname string, defaultRoute bool) (host.Workload, error)
+}
+
+// Local answers for this machine.
+type Local struct {
+	agent   *Agent
+	targets Target
+}
+
+var _ host.Host = (*Local)(nil)
+
+// Local returns the host's own answers.
+func (a *Agent) Local(targets Target) *Local { return &Local{agent: a, targets: targets} }
+
+// Resolve implements host.Host.
+func (l *Local) Resolve(ctx context.Context, target, ifname string, defaultRoute bool) (host.Workload, error) {
+	return l.targets.Resolve(ctx, target, ifname, defaultRoute)
+}
+
+// Verify compares records, plan and kernel as they are now.
+func (l *Local) Verify(ctx context.Context) ([]api.Drift, error) {
+	a := l.agent
+	a.pass.Lock()
+	defer a.pass.Unlock()
+	w, err := a.cfg.Source.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := plan.Build(w, a.facts(ctx, w))
+	drifts, err := a.cfg.Kernel.Verify(ctx, p.Spec)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.Drift, 0, len(drifts)+len(p.Problems))
+	for _, d := range drifts {
+		out = append(out, api.Drift{Kind: d.Kind, Object: d.Object, Want: d.Want, Have: d.Have})
+	}
+	for _, problem := range p.Problems {
+		out = append(out, api.Drift{Kind: "record", Object: problem})
+	}
+	return out, nil
+}
+
+// names are the interfaces of this host by index, and the rules by number.
+func (l *Local) names() (map[spec.ENI]string, map[uint32]string) {
+	l.agent.mu.Lock()
+	defer l.agent.mu.Unlock()
+	rules := map[uint32]string{}
+	if w := l.agent.world; w != nil {
+		for _, g := range w.Groups {
+			for _, r := range g.Rules {
+				rules[plan.RuleIndex(r.SecurityGroupRuleId)] = r.SecurityGroupRuleId
+			}
+		}
+	}
+	return l.agent.last.Names, rules
+}
+
+// Drops implements host.Host.
+func (l *Local) Drops(_ context.Context, interfaces []string) ([]api.Drop, error) {
+	names, rules := l.names()
+	wanted := set(interfaces)
+	all, err := l.agent.cfg.Kernel.Read().Drops()
+	if err != nil {
+		return nil, err
+	}
+	var out []api.Drop
+	for _, d := range all {
+		name := names[d.ENI]
+		if d.ENI != 0 && name == "" {
+			continue // an interface that is gone
+		}
+		if len(wanted) > 0 && !wanted[name] {
+			continue
+		}
+		out = append(out, api.Drop{
+			NetworkInterfaceId: name, Stage: d.Stage, Reason: d.Reason, RuleId: rules[d.Rule],
+			Packets: api.Ptr(int64(d.Packets)), Bytes: api.Ptr(int64(d.Bytes)),
+		})
+	}
+	return out, nil
+}
+
+// Flows implements host.Host.
+func (l *Local) Flows(_ context.Context, interfaces []string, limit int) ([]api.Flow, error) {
+	names, _ := l.names()
+	list, err := l.agent.cfg.Kernel.Read().Flows(l.keep(interfaces), limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.Flow, len(list))
+	for i, f := range list {
+		out[i] = flow(f, names[f.ENI])
+	}
+	return out, nil
+}
+
+func flow(f dataplane.Flow, name string) api.Flow {
+	return api.Flow{
+		NetworkInterfaceId: name, Direction: api.FlowDirectionEgress, Protocol: protocolName(f.Protocol),
+		Source: f.Source.Addr().String(), SourcePort: api.Ptr(int32(f.Source.Port())),
+		Destination: f.Dest.Addr().String(), DestinationPort: api.Ptr(int32(f.Dest.Port())),
+		State: "live", Tracked: api.Ptr(f.Tracked), Packets: api.Ptr(int64(f.Packets)), Bytes: api.Ptr(int64(f.Bytes)),
+		AgeSeconds: api.Ptr(int64(f.Age.Seconds())), IdleSeconds: api.Ptr(int64(f.Idle.Seconds())),
+	}
+}
+
+func protocolName(p uint8) string {
+	switch p {
+	case 1:
+		return "icmp"
+	case 6:
+		return "tcp"
+	case 17:
+		return "udp"
+	}
+	return fmt.Sprint(p)
+}
+
+// CountFlows implements host.Host.
+func (l *Local) CountFlows(_ context.Context, interfaces []string) (int, error) {
+	return l.agent.cfg.Kernel.Read().CountFlows(l.keep(interfaces))
+}
+
+func (l *Local) keep(interfaces []string) func(spec.ENI) bool {
+	names, _ := l.names()
+	wanted := set(interfaces)
+	return func(e spec.ENI) bool {
+		name, ok := names[e]
+		return ok && (len(wanted) == 0 || wanted[name])
+	}
+}
+
+// Confirm lifts the brake for what it holds back now and passes at once.
+func (l *Local) Confirm(ctx context.Context) (int, error) {
+	l.agent.mu.Lock()
+	held := l.agent.braked
+	l.agent.mu.Unlock()
+	if len(held) == 0 {
+		return 0, nil
+	}
+	l.agent.cfg.Logger.Warn("the brake is lifted", "interfaces", strings.Join(held, ", "))
+	l.agent.cfg.Kernel.Lift(held)
+	l.agent.Pass(ctx)
+	return len(held), nil
+}
+
+func set(names []string) map[string]bool {
+	out := map[string]bool{}
+	for _, n := range names {
+		out[n] = true
+	}
+	return out
+}

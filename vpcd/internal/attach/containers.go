@@ -1,0 +1,185 @@
+package attach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"sync"
+	"time"
+)
+
+// doubtAfter is how long bad news of a container is believed without asking
+// again. Good news needs no limit: the process shows whether it still holds.
+const doubtAfter = 2 * time.Second
+
+// An engine that hangs must not hold up the workloads of which it knows
+// nothing: Locate waits for askTimeout, then not again before askAgain.
+const (
+	askTimeout = time.Second
+	askAgain   = 10 * time.Second
+)
+
+// sighting is what was last seen of a container: the process it runs as, or why
+// there is none.
+type sighting struct {
+	pid   int
+	start uint64
+	err   error
+	at    time.Time
+}
+
+// containers remembers sightings by full id, so that a pass over every workload
+// of a host does not ask the engine about each. With an engine that does not
+// answer, containers that run are still found.
+type containers struct {
+	mu   sync.Mutex
+	byID map[string]sighting
+	// epoch counts events: an answer asked for before one may be older than it.
+	epoch uint64
+	// silent is why the engine could not be asked, and since when.
+	silent   error
+	silentAt time.Time
+}
+
+func (c *containers) get(id string, now time.Time) (s sighting, found bool, epoch uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, found = c.byID[id]
+	if found && s.err != nil && now.Sub(s.at) > doubtAfter {
+		return sighting{}, false, c.epoch
+	}
+	return s, found, c.epoch
+}
+
+// put keeps an answer; bad news only if no event has come since epoch.
+func (c *containers) put(id string, s sighting, epoch uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.err == nil || c.epoch == epoch {
+		c.byID[id] = s
+	}
+}
+
+// silence is why there is no point in asking the engine now, or nil.
+func (c *containers) silence(now time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now.Sub(c.silentAt) > askAgain {
+		return nil
+	}
+	return c.silent
+}
+
+// unanswered notes that the engine could not be asked.
+func (c *containers) unanswered(err error, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.silent, c.silentAt = err, now
+}
+
+// forget drops what is known of one container, and what is too old to count.
+func (c *containers) forget(id string, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.epoch++
+	delete(c.byID, id)
+	maps.DeleteFunc(c.byID, func(_ string, s sighting) bool { return s.err != nil && now.Sub(s.at) > doubtAfter })
+}
+
+// forgetBadNews is for the moment from which events are heard.
+func (c *containers) forgetBadNews() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.epoch++
+	c.silent = nil
+	maps.DeleteFunc(c.byID, func(_ string, s sighting) bool { return s.err != nil })
+}
+
+// findContainer says where the container with this full id is. ErrGone only
+// when the engine says that it does not run, or its process is seen to be gone.
+func (r *Resolver) findContainer(ctx context.Context, id string) (Place, error) {
+	now := r.now()
+	s, found, epoch := r.known.get(id, now)
+	if found && s.err != nil {
+		return Place{}, s.err
+	}
+	var lost error
+	if found {
+		p, err := r.findProcess(s.pid, s.start)
+		if !errors.Is(err, ErrGone) {
+			p.Kind = KindDocker
+			return p, err
+		}
+		lost = err
+	}
+	c, err := r.ask(ctx, id, now)
+	var refused *refusal
+	switch {
+	case errors.Is(err, errNoContainer):
+		err = fmt.Errorf("container %.12s does not exist: %w", id, ErrGone)
+	case errors.As(err, &refused):
+	case err != nil && lost != nil:
+		return Place{}, lost
+	case err != nil:
+		return Place{}, err
+	case c.ID != id:
+		return Place{}, fmt.Errorf("docker: asked for container %.12s, told of %.12s", id, c.ID)
+	case !c.State.Running || c.State.Pid <= 0:
+		err = fmt.Errorf("container %s does not run: %w", c.Name, ErrGone)
+	}
+	if err != nil {
+		r.known.put(id, sighting{err: err, at: now}, epoch)
+		return Place{}, err
+	}
+	p, start, err := r.enter(c)
+	if err != nil {
+		return Place{}, err
+	}
+	r.known.put(id, sighting{pid: c.State.Pid, start: start}, epoch)
+	return p, nil
+}
+
+// ask inspects unless the engine has lately not answered.
+func (r *Resolver) ask(ctx context.Context, id string, now time.Time) (container, error) {
+	if err := r.known.silence(now); err != nil {
+		return container{}, err
+	}
+	short, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	c, err := r.docker.inspect(short, id)
+	var refused *refusal
+	answered := err == nil || errors.Is(err, errNoContainer) || errors.As(err, &refused)
+	if !answered && ctx.Err() == nil {
+		r.known.unanswered(err, now)
+	}
+	return c, err
+}
+
+// enter finds the namespace of a running container. One that has ended since is
+// ErrGone.
+func (r *Resolver) enter(c container) (Place, uint64, error) {
+	start, err := r.startTime(c.State.Pid)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Place{}, 0, fmt.Errorf("container %s has just ended: %w", c.Name, ErrGone)
+	}
+	if err != nil {
+		return Place{}, 0, err
+	}
+	p, err := r.findProcess(c.State.Pid, start)
+	if err != nil {
+		return Place{}, 0, err
+	}
+	p.Kind = KindDocker
+	// The process may have ended and its number been used again since the
+	// engine answered; the engine's own handle of the namespace tells.
+	key := c.NetworkSettings.SandboxKey
+	if key == "" {
+		return p, start, nil
+	}
+	if sandbox, err := r.kernel.Identify(key); err == nil && sandbox.Inode != p.Netns.Inode {
+		return Place{}, 0, fmt.Errorf("container %s: process %d is not in its namespace %s", c.Name, c.State.Pid, key)
+	}
+	return p, start, nil
+}

@@ -1,0 +1,222 @@
+package attach
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+)
+
+func TestLocateNetns(t *testing.T) {
+	w := newWorld(t)
+	w.isGone("netns:x")
+	path := w.namespace("x", 100)
+	if p := w.isAt("netns:x", "netns", 100); p.Netns.Path != path {
+		t.Errorf("path %s, want %s", p.Netns.Path, path)
+	}
+	w.namespace("x", 101) // removed and made again between two looks
+	w.isAt("netns:x", "netns", 101)
+	w.namespace("x", rootInode)
+	w.isGone("netns:x")
+	w.namespace("x", 0)
+	w.isGone("netns:x")
+}
+
+func TestLocatePid(t *testing.T) {
+	w := newWorld(t)
+	w.process(42, 4200, 110)
+	w.isAt("pid:42/4200", "pid", 110)
+	w.process(42, 4300, 110)
+	w.isGone("pid:42/4200") // another process, even in the same namespace
+	w.process(42, 4200, 111)
+	w.isAt("pid:42/4200", "pid", 111) // it has moved
+	w.state(42, 4200, "Z")
+	w.isGone("pid:42/4200")
+	w.process(42, 4200, rootInode)
+	w.isGone("pid:42/4200")
+	w.exit(42)
+	w.isGone("pid:42/4200")
+}
+
+func TestLocateTap(t *testing.T) {
+	w := newWorld(t)
+	w.isGone("tap:t0")
+	w.kernel.links["tap 2/t0"] = true
+	p := w.isAt("tap:t0", "tap", ownInode)
+	if p.Device != "t0" || p.Netns.Path != w.proc+"/self/ns/net" {
+		t.Errorf("place %+v", p)
+	}
+	// The data plane takes it: it stays where it was found.
+	delete(w.kernel.links, "tap 2/t0")
+	w.kernel.adopted["t0"] = true
+	if again := w.isAt("tap:t0", "tap", ownInode); again != p {
+		t.Errorf("an adopted tap is at %+v, before it was at %+v", again, p)
+	}
+	delete(w.kernel.adopted, "t0")
+	w.isGone("tap:t0")
+}
+
+// Only canonical targets name one thing for good.
+func TestLocateWantsCanonical(t *testing.T) {
+	w := populated(t)
+	for _, target := range []string{"pid:42", "docker:web", "docker:" + webID[:12], "web", ""} {
+		w.isUnknown(target)
+	}
+}
+
+func TestLocateContainer(t *testing.T) {
+	w := newWorld(t)
+	w.engine.start()
+	target := "docker:" + webID
+	w.isGone(target)
+	w.clock.pass(doubtAfter + 1)
+	w.run(webID, "web", 50, 120)
+	w.isAt(target, "docker", 120)
+
+	asked := w.engine.inspections()
+	for range 100 {
+		w.isAt(target, "docker", 120)
+	}
+	if got := w.engine.inspections(); got != asked {
+		t.Errorf("%d inspections of a container that runs on", got-asked)
+	}
+
+	// A restart is a new process in a new namespace, seen without an event.
+	w.exit(50)
+	c := w.run(webID, "web", 51, 121)
+	w.isAt(target, "docker", 121)
+	// Its number goes to a process that has nothing to do with it.
+	w.stop(c)
+	w.process(51, 999, 130)
+	w.isGone(target)
+}
+
+// A stopped container is not asked about in each pass, but not for ever either.
+func TestLocateStopped(t *testing.T) {
+	w := newWorld(t)
+	w.engine.start()
+	target := "docker:" + webID
+	w.stop(w.run(webID, "web", 50, 120))
+	for range 100 {
+		w.isGone(target)
+	}
+	if got := w.engine.inspections(); got != 1 {
+		t.Errorf("%d inspections, want 1", got)
+	}
+	w.run(webID, "web", 51, 121)
+	w.clock.pass(doubtAfter + 1)
+	w.isAt(target, "docker", 121)
+}
+
+// An attachment made by hand right after `docker start` does not wait for news
+// to grow old.
+func TestResolveRefreshes(t *testing.T) {
+	w := newWorld(t)
+	w.engine.start()
+	w.stop(w.run(webID, "web", 50, 120))
+	w.isGone("docker:" + webID)
+	w.run(webID, "web", 51, 121)
+	if _, err := w.Resolve(t.Context(), "docker:web", "", true); err != nil {
+		t.Fatal(err)
+	}
+	w.isAt("docker:"+webID, "docker", 121)
+}
+
+// While the engine is away its containers run on.
+func TestLocateWithoutEngine(t *testing.T) {
+	w := newWorld(t)
+	w.engine.start()
+	target := "docker:" + webID
+	w.run(webID, "web", 50, 120)
+	w.isAt(target, "docker", 120)
+	w.engine.stop()
+	w.isAt(target, "docker", 120)
+	w.isUnknown("docker:" + otherID) // never seen: nobody can say
+	w.exit(50)
+	w.isGone(target)
+}
+
+// The engine's word about another container is no answer, and one that names a
+// process outside the container's namespace is none yet.
+func TestLocateDistrusts(t *testing.T) {
+	w := newWorld(t)
+	w.engine.start()
+	c := w.run(webID, "web", 50, 120)
+	w.process(50, 1, 999)
+	w.isUnknown("docker:" + webID)
+	w.process(50, 1, 120)
+	w.isAt("docker:"+webID, "docker", 120)
+	w.exit(50)
+	c.ID = otherID
+	w.isUnknown("docker:" + webID)
+}
+
+// A container whose inspection fails keeps nobody from asking about others.
+func TestLocateOneRefused(t *testing.T) {
+	w := newWorld(t)
+	w.run(otherID, "db", 51, 121)
+	w.engine.raw = func(rw http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/containers/"+webID+"/json" {
+			return false
+		}
+		http.Error(rw, `{"message":"broken"}`, http.StatusInternalServerError)
+		return true
+	}
+	w.engine.start()
+	w.isUnknown("docker:" + webID)
+	w.isAt("docker:"+otherID, "docker", 121)
+}
+
+// An engine that hangs is waited for once, not once per container and pass.
+func TestLocateHangingEngine(t *testing.T) {
+	w := newWorld(t)
+	asked := make(chan struct{}, 100)
+	w.engine.raw = func(_ http.ResponseWriter, r *http.Request) bool {
+		asked <- struct{}{}
+		<-r.Context().Done()
+		return true
+	}
+	w.engine.start()
+	for range 20 {
+		w.isUnknown("docker:" + webID)
+		w.isUnknown("docker:" + otherID)
+	}
+	if len(asked) != 1 {
+		t.Fatalf("asked %d times, want once", len(asked))
+	}
+	w.clock.pass(askAgain + 1)
+	// A caller in a hurry says nothing about the engine.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, err := w.Locate(ctx, "docker:"+webID); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	if err := w.known.silence(w.now()); err != nil {
+		t.Fatalf("the engine is held for silent: %v", err)
+	}
+}
+
+// startTime reads what this machine's kernel writes.
+func TestStartTimeOfRealProcess(t *testing.T) {
+	r := New(Config{})
+	own, err := r.startTime(os.Getpid())
+	if err != nil || own == 0 {
+		t.Fatalf("own start time %d, %v", own, err)
+	}
+	child := exec.Command("sleep", "1000")
+	must(t, child.Start())
+	pid := child.Process.Pid
+	start, err := r.startTime(pid)
+	if err != nil || start < own {
+		t.Errorf("start time of a child %s: %d, %v; own %d", strconv.Itoa(pid), start, err, own)
+	}
+	must(t, child.Process.Kill())
+	child.Wait()
+	if _, err := r.startTime(pid); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a process that was waited for: %v", err)
+	}
+}

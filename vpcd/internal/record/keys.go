@@ -1,0 +1,85 @@
+package record
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Root is the prefix of every key; the number is the layout's version.
+const Root = "/vpc/v1/"
+
+// Prefixes, one per kind. A kind's records are Root + kind + "/" + id.
+const (
+	Vpcs       = Root + "vpc/"
+	Subnets    = Root + "subnet/"
+	Interfaces = Root + "eni/"
+	Groups     = Root + "sg/"
+	Tables     = Root + "rtb/"
+	Acls       = Root + "acl/"
+	Instances  = Root + "instance/"
+	Counters   = Root + "counter/"
+	Addresses  = Root + "address/" // + subnet id + "/" + 8 hex digits
+	Tombstones = Root + "tombstone/"
+	Guards     = Root + "guard/" // + parent id
+	Limits     = Root + "limit/"
+	Tokens     = Root + "token/" // + account + "/" + action + "/" + digest
+	// Statuses are written by hosts; they never wake the planner.
+	Statuses = Root + "status/"
+)
+
+// AddressKey is the claim of one address; keys sort as addresses do.
+func AddressKey(subnet string, a netip.Addr) string {
+	b := a.As4()
+	return fmt.Sprintf("%s%s/%02x%02x%02x%02x", Addresses, subnet, b[0], b[1], b[2], b[3])
+}
+
+// ParseAddressKey is the inverse of AddressKey.
+func ParseAddressKey(key string) (netip.Addr, error) {
+	var b [4]byte
+	hex := key[strings.LastIndexByte(key, '/')+1:]
+	if _, err := fmt.Sscanf(hex, "%02x%02x%02x%02x", &b[0], &b[1], &b[2], &b[3]); err != nil {
+		return netip.Addr{}, fmt.Errorf("address claim %q: %w", key, err)
+	}
+	return netip.AddrFrom4(b), nil
+}
+
+// TombstoneKey confirms the deletion of the record with this id.
+func TombstoneKey(id string) string { return Tombstones + id }
+
+// kinds maps a prefix to a fresh value of its type.
+var kinds = map[string]func() any{
+	"vpc":       func() any { return new(Vpc) },
+	"subnet":    func() any { return new(Subnet) },
+	"eni":       func() any { return new(NetworkInterface) },
+	"sg":        func() any { return new(SecurityGroup) },
+	"rtb":       func() any { return new(RouteTable) },
+	"acl":       func() any { return new(NetworkAcl) },
+	"instance":  func() any { return new(Instance) },
+	"counter":   func() any { return new(Counter) },
+	"address":   func() any { return new(Address) },
+	"tombstone": func() any { return new(Tombstone) },
+	"guard":     func() any { return new(Guard) },
+	"limit":     func() any { return new(Limit) },
+	"token":     func() any { return new(Token) },
+	"status":    func() any { return new(HostStatus) },
+}
+
+// Decode reads one record; the store calls it once per stored revision.
+func Decode(key string, value []byte) (any, error) {
+	rest, ok := strings.CutPrefix(key, Root)
+	if !ok {
+		return nil, fmt.Errorf("key %q is outside %s", key, Root)
+	}
+	kind, _, _ := strings.Cut(rest, "/")
+	make, ok := kinds[kind]
+	if !ok {
+		return nil, fmt.Errorf("unknown kind %q", kind)
+	}
+	v := make()
+	if err := json.Unmarshal(value, v); err != nil {
+		return nil, fmt.Errorf("%s: %w", kind, err)
+	}
+	return v, nil
+}

@@ -1,0 +1,133 @@
+// Package record holds the types that the store keeps: the EC2 shape of each
+// resource and, beside it, the small internal part that never leaves the
+// server. It also owns the layout of the keys.
+//
+// A decoded record is shared between all readers and is never changed in
+// place: copy, change the copy, put it.
+package record
+
+import (
+	"github.com/vpcfabric/vpc/vpcd/api"
+)
+
+// Vpc is a VPC with its attributes.
+type Vpc struct {
+	Vpc api.Vpc
+	// Index is unique for ever on all hosts.
+	Index uint32
+	// Attributes of ModifyVpcAttribute.
+	EnableDnsSupport, EnableDnsHostnames, EnableNetworkAddressUsageMetrics bool
+	// Revocation is "keep" (AWS: a tracked flow survives the removal of its
+	// rule) or "cut".
+	Revocation string
+	// ClientToken of the call that made it, if any.
+	ClientToken string `json:",omitempty"`
+	// Created is the store revision that the creating call read: a host that
+	// has applied no later one cannot know the VPC.
+	Created int64
+}
+
+// Subnet is a subnet; AvailableIpAddressCount is computed, never stored.
+type Subnet struct {
+	Subnet api.Subnet
+	Index  uint32
+	// VNI is the segment's overlay identifier, 24 bits, from 4096.
+	VNI uint32
+	// Created is the store revision that the creating call read.
+	Created int64
+}
+
+// NetworkInterface is an ENI with its attachment.
+type NetworkInterface struct {
+	Interface api.NetworkInterface
+	Index     uint32
+	// DeleteOnDetach: attach made it, detach removes it.
+	DeleteOnDetach bool
+	// Attached says which workload has it; nil when available.
+	Attached    *Attachment
+	ClientToken string `json:",omitempty"`
+}
+
+// Attachment binds an interface to a workload on a host.
+type Attachment struct {
+	Host           string
+	Target         string // canonical: netns:NAME, pid:N, docker:ID, tap:NAME
+	Display        string
+	IfName         string
+	NoDefaultRoute bool
+	// ClientToken of the call that attached it, if any.
+	ClientToken string `json:",omitempty"`
+}
+
+// SecurityGroup is a group with its rules.
+type SecurityGroup struct {
+	Group api.SecurityGroup
+	Index uint32
+	// Rules in order of creation; both directions.
+	Rules []api.SecurityGroupRule
+}
+
+// RouteTable is a route table with routes and associations.
+type RouteTable struct {
+	Table api.RouteTable
+	Index uint32
+}
+
+// NetworkAcl is a network ACL with entries and associations.
+type NetworkAcl struct {
+	Acl   api.NetworkAcl
+	Index uint32
+}
+
+// Instance is a workload that has at least one interface attached.
+type Instance struct {
+	InstanceId string
+	OwnerId    string
+	Host       string
+	Target     string
+	Display    string
+	Tags       []api.Tag
+	LaunchTime string // RFC 3339
+}
+
+// Counter is the next value of a sequence; values are never reused.
+type Counter struct{ Next uint32 }
+
+// Address claims one address of a subnet. A released claim stays, and the
+// revision of its release orders reuse.
+type Address struct {
+	// Interface that holds it; empty once released.
+	Interface string `json:",omitempty"`
+	// Released is the store revision at its release; 0 while it is held.
+	Released int64 `json:",omitempty"`
+}
+
+// Tombstone confirms that a deletion was asked for.
+type Tombstone struct {
+	Index uint32
+	Time  string // RFC 3339
+}
+
+// HostStatus is what a host last reported.
+type HostStatus struct {
+	Host api.Host
+	// Interfaces that are in the kernel and ready, by id; the others of this
+	// host are down.
+	Up map[string]bool
+}
+
+// Guard serialises changes below a parent: whoever changes what must be unique
+// among siblings writes it.
+type Guard struct{ Generation int64 }
+
+// Token remembers the call that a client token belongs to, for as long as the
+// object lives that the call made.
+type Token struct {
+	// Digest of the request without token and DryRun, hex.
+	Digest string
+	// Id of the object.
+	Id string
+}
+
+// Limit is a quota that was changed from its default.
+type Limit struct{ Value int64 }

@@ -1,0 +1,13 @@
+package record
+
+// World is every record the planner reads, at one revision, by id.
+type World struct {
+	Revision   int64
+	Vpcs       map[string]*Vpc
+	Subnets    map[string]*Subnet
+	Interfaces map[string]*NetworkInterface
+	Groups     map[string]*SecurityGroup
+	Tables     map[string]*RouteTable
+	Acls       map[string]*NetworkAcl
+	Tombstones map[string]*Tombstone
+}

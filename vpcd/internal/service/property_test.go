@@ -1,0 +1,103 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/vpcfabric/vpc/vpcd/api"
+	"github.com/vpcfabric/vpc/vpcd/internal/record"
+	"github.com/vpcfabric/vpc/vpcd/internal/store"
+)
+
+// TestRandomSequencesKeepTheInvariants makes random calls with random, often
+// wrong, arguments: the invariants hold after each, a refused call changes
+// nothing, and everything can be deleted at the end.
+func TestRandomSequencesKeepTheInvariants(t *testing.T) {
+	b := newBench(t)
+	rapid.Check(t, func(r *rapid.T) {
+		steps := rapid.IntRange(1, 15).Draw(r, "steps")
+		for range steps {
+			before := fmt.Sprint(b.dump())
+			req := drawRequest(r, b.store.Snapshot())
+			_, _, err := b.call(alice, actionOf(req), req)
+			var e *api.Error
+			switch {
+			case err != nil && !errors.As(err, &e):
+				r.Errorf("%s: %T %v", actionOf(req), err, err)
+			case err != nil && (e.Code == "InternalError" || e.Code == "Unavailable" || e.Code == "ResourceLimitExceeded"):
+				r.Errorf("%s %+v: %v", actionOf(req), req, err)
+			case err != nil && fmt.Sprint(b.dump()) != before:
+				r.Errorf("%s answered %v and changed the store", actionOf(req), err)
+			}
+			checkInvariants(r, b.store.Snapshot())
+		}
+		deleteEverything(r, b)
+	})
+}
+
+// drawRequest picks an action and arguments near what exists.
+func drawRequest(r *rapid.T, sn *store.Snapshot) any {
+	vpcs := append(collect(vpcKind.list(sn, alice), vpcKind.idOf), "vpc-fffffffffffffffff")
+	subnets := append(collect(subnetKind.list(sn, alice), subnetKind.idOf), "subnet-fffffffffffffffff")
+	enis := append(collect(interfaceKind.list(sn, alice), interfaceKind.idOf), "eni-fffffffffffffffff")
+	vpc := rapid.SampledFrom(vpcs).Draw(r, "vpc")
+	subnet := rapid.SampledFrom(subnets).Draw(r, "subnet")
+	eni := rapid.SampledFrom(enis).Draw(r, "eni")
+	second := rapid.IntRange(0, 2).Draw(r, "second")
+	cidr := fmt.Sprintf("10.%d.%d.0/%d", second, rapid.IntRange(0, 3).Draw(r, "third"), rapid.IntRange(15, 29).Draw(r, "bits"))
+	switch rapid.IntRange(0, 9).Draw(r, "action") {
+	case 0:
+		return &api.CreateVpcRequest{CidrBlock: fmt.Sprintf("10.%d.0.0/16", second)}
+	case 1:
+		return &api.DeleteVpcRequest{VpcId: vpc}
+	case 2, 3:
+		return &api.CreateSubnetRequest{VpcId: vpc, CidrBlock: cidr}
+	case 4:
+		return &api.DeleteSubnetRequest{SubnetId: subnet}
+	case 5, 6:
+		req := &api.CreateNetworkInterfaceRequest{SubnetId: subnet}
+		if rapid.Bool().Draw(r, "explicit") {
+			req.PrivateIpAddress = fmt.Sprintf("10.%d.0.%d", second, rapid.IntRange(0, 16).Draw(r, "host"))
+		}
+		return req
+	case 7:
+		return &api.DeleteNetworkInterfaceRequest{NetworkInterfaceId: eni}
+	case 8:
+		return &api.AssociateVpcCidrBlockRequest{VpcId: vpc, CidrBlock: fmt.Sprintf("10.%d.0.0/16", second)}
+	}
+	association := "vpc-cidr-assoc-fffffffffffffffff"
+	if v, ok := store.Get[*record.Vpc](sn, record.Vpcs+vpc); ok {
+		set := v.Vpc.CidrBlockAssociationSet
+		association = set[len(set)-1].AssociationId
+	}
+	return &api.DisassociateVpcCidrBlockRequest{AssociationId: association}
+}
+
+// deleteEverything asserts that what was made can be unmade, and that only
+// what is meant to stay does.
+func deleteEverything(r *rapid.T, b *bench) {
+	must := func(req any) {
+		if _, _, err := b.call(alice, actionOf(req), req); err != nil {
+			r.Fatalf("%s: %v", actionOf(req), err)
+		}
+	}
+	for _, e := range interfaceKind.list(b.store.Snapshot(), alice) {
+		must(&api.DeleteNetworkInterfaceRequest{NetworkInterfaceId: e.Interface.NetworkInterfaceId})
+	}
+	for _, s := range subnetKind.list(b.store.Snapshot(), alice) {
+		must(&api.DeleteSubnetRequest{SubnetId: s.Subnet.SubnetId})
+	}
+	for _, v := range vpcKind.list(b.store.Snapshot(), alice) {
+		must(&api.DeleteVpcRequest{VpcId: v.Vpc.VpcId})
+	}
+	stays := []string{record.Tombstones, record.Counters}
+	for key := range b.dump() {
+		if !slices.ContainsFunc(stays, func(p string) bool { return len(key) > len(p) && key[:len(p)] == p }) {
+			r.Errorf("left behind: %s", key)
+		}
+	}
+}

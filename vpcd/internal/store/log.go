@@ -1,0 +1,54 @@
+package store
+
+import (
+	"context"
+	"log/slog"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// etcdLogger passes etcd's warnings (as debug) and errors to log. What etcd
+// calls fatal becomes a panic: exiting is not a library's decision, and while
+// starting it is caught and returned as an error.
+func etcdLogger(log *slog.Logger) *zap.Logger {
+	return zap.New(&slogCore{log: log}, zap.WithFatalHook(zapcore.WriteThenPanic))
+}
+
+type slogCore struct{ log *slog.Logger }
+
+func (c *slogCore) Enabled(level zapcore.Level) bool { return level >= zapcore.WarnLevel }
+
+func (c *slogCore) With(fields []zapcore.Field) zapcore.Core {
+	return &slogCore{log: c.log.With(slogArgs(fields)...)}
+}
+
+func (c *slogCore) Check(entry zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(entry.Level) {
+		return ce.AddCore(entry, c)
+	}
+	return ce
+}
+
+func (c *slogCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	level := slog.LevelDebug
+	if entry.Level >= zapcore.ErrorLevel {
+		level = slog.LevelError
+	}
+	c.log.Log(context.Background(), level, "etcd: "+entry.Message, slogArgs(fields)...)
+	return nil
+}
+
+func (c *slogCore) Sync() error { return nil }
+
+func slogArgs(fields []zapcore.Field) []any {
+	enc := zapcore.NewMapObjectEncoder()
+	for _, f := range fields {
+		f.AddTo(enc)
+	}
+	args := make([]any, 0, 2*len(enc.Fields))
+	for _, key := range sortedKeys(enc.Fields) {
+		args = append(args, key, enc.Fields[key])
+	}
+	return args
+}

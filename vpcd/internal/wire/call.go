@@ -1,0 +1,133 @@
+package wire
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/vpcfabric/vpc/vpcd/api"
+	"github.com/vpcfabric/vpc/vpcd/internal/service"
+)
+
+// call is one request as every encoding understands it.
+type call struct {
+	id     string
+	action api.Action
+	caller service.Caller
+	peer   peer
+}
+
+// codec is what an encoding does to one call. Request and result are the
+// action's structs in package api, by pointer.
+type codec struct {
+	decode func(request any) error
+	encode func(result any) ([]byte, error)
+}
+
+// lookup finds the action that a request names.
+func (s *Server) lookup(name string) (api.Action, error) {
+	a, ok := api.Actions[name]
+	if !ok {
+		return api.Action{}, api.Errorf("InvalidAction", "", "there is no action %q", printable(name))
+	}
+	if s.handlers[name] == nil {
+		return api.Action{}, api.Errorf("UnsupportedOperation", "", "the action %s is not built yet", name)
+	}
+	return a, nil
+}
+
+// run takes a call from its request to its answer. Every error is an
+// *api.Error; an action that changes something is logged whatever became of it.
+func (s *Server) run(ctx context.Context, c call, codec codec) (answer []byte, revision int64, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("an action failed by a fault of its own", "action", c.action.Name, "request", c.id, "panic", p, "stack", string(debug.Stack()))
+			answer, revision, err = nil, 0, internalError(c)
+		}
+		s.audit(ctx, c, err)
+	}()
+	request := c.action.NewRequest()
+	if err := codec.decode(request); err != nil {
+		return nil, 0, s.public(c, err)
+	}
+	if err := api.Check(request); err != nil {
+		return nil, 0, s.public(c, err)
+	}
+	result, revision, err := s.handlers[c.action.Name](ctx, c.caller, request)
+	if err != nil {
+		return nil, 0, s.public(c, err)
+	}
+	if answer, err = codec.encode(api.FillLists(result)); err != nil {
+		return nil, 0, s.public(c, err)
+	}
+	return answer, revision, nil
+}
+
+// public keeps errors that are not meant for a caller in the log.
+func (s *Server) public(c call, err error) error {
+	var known *api.Error
+	if errors.As(err, &known) && known != nil {
+		return known
+	}
+	s.log.Error("an action answered with an error that has no code", "action", c.action.Name, "request", c.id, "error", err)
+	return internalError(c)
+}
+
+func internalError(c call) *api.Error {
+	return api.Errorf("InternalError", "", "%s failed by a fault of vpcd: please report this with what its log says of request %s", c.action.Name, c.id)
+}
+
+// audit writes the line that tells who changed what; the log adds the time.
+func (s *Server) audit(ctx context.Context, c call, err error) {
+	if !c.action.Mutates {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.Uint64("uid", uint64(c.peer.UID)),
+		slog.Uint64("gid", uint64(c.peer.GID)),
+		slog.Int64("pid", int64(c.peer.PID)),
+		slog.String("account", c.caller.Account),
+		slog.String("action", c.action.Name),
+	}
+	var e *api.Error
+	if errors.As(err, &e) {
+		attrs = append(attrs, slog.String("code", e.Code), slog.String("message", printable(e.Message)))
+	} else {
+		attrs = append(attrs, slog.String("code", "ok"))
+	}
+	attrs = append(attrs, slog.String("request", c.id))
+	// Without the call's context: a caller who left must not take the line along.
+	s.log.LogAttrs(context.WithoutCancel(ctx), slog.LevelInfo, "audit", attrs...)
+}
+
+func newRequestID() string { return rand.Text() }
+
+// isAccount tells whether s is an account id: 12 digits.
+func isAccount(s string) bool {
+	if len(s) != 12 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// printableMax is as much of a caller's text as is repeated, in bytes.
+const printableMax = 200
+
+// printable returns text of a caller for logs and messages: in ASCII on one
+// line, control characters and quotes escaped, cut when long.
+func printable(s string) string {
+	cut := ""
+	if len(s) > printableMax {
+		s, cut = s[:printableMax], "..."
+	}
+	q := strconv.QuoteToASCII(s)
+	return q[1:len(q)-1] + cut
+}

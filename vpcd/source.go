@@ -1,0 +1,57 @@
+package vpcd
+
+import (
+	"context"
+	"strings"
+
+	"github.com/vpcfabric/vpc/vpcd/internal/record"
+	"github.com/vpcfabric/vpc/vpcd/internal/store"
+)
+
+// source lets the local agent read the store of the same process.
+type source struct {
+	store *store.Store
+	wake  <-chan struct{}
+	host  string
+}
+
+// newSource watches everything but the hosts' own reports.
+func newSource(ctx context.Context, s *store.Store, host string) *source {
+	skip := func(key string) bool { return strings.HasPrefix(key, record.Statuses) }
+	return &source{store: s, host: host, wake: s.Watch(ctx, record.Root, skip)}
+}
+
+// Wake implements agent.Source.
+func (s *source) Wake() <-chan struct{} { return s.wake }
+
+// Snapshot implements agent.Source.
+func (s *source) Snapshot(context.Context) (*record.World, error) {
+	snap := s.store.Snapshot()
+	return &record.World{
+		Revision:   snap.Revision(),
+		Vpcs:       collect[*record.Vpc](snap, record.Vpcs),
+		Subnets:    collect[*record.Subnet](snap, record.Subnets),
+		Interfaces: collect[*record.NetworkInterface](snap, record.Interfaces),
+		Groups:     collect[*record.SecurityGroup](snap, record.Groups),
+		Tables:     collect[*record.RouteTable](snap, record.Tables),
+		Acls:       collect[*record.NetworkAcl](snap, record.Acls),
+		Tombstones: collect[*record.Tombstone](snap, record.Tombstones),
+	}, nil
+}
+
+func collect[T any](r store.Reader, prefix string) map[string]T {
+	out := map[string]T{}
+	for key, v := range store.List[T](r, prefix) {
+		out[strings.TrimPrefix(key, prefix)] = v
+	}
+	return out
+}
+
+// Report implements agent.Source.
+func (s *source) Report(ctx context.Context, status record.HostStatus) error {
+	_, err := s.store.Update(ctx, func(tx *store.Tx) error {
+		tx.Put(record.Statuses+s.host, &status)
+		return nil
+	})
+	return err
+}

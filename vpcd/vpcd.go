@@ -1,0 +1,184 @@
+// Package vpcd is the daemon: it builds the tasks, connects them and runs them
+// until one fails or the context ends. Stopping leaves the data plane running.
+package vpcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vpcfabric/vpc/dataplane"
+	"github.com/vpcfabric/vpc/dataplane/nl"
+	"github.com/vpcfabric/vpc/vpcd/internal/agent"
+	"github.com/vpcfabric/vpc/vpcd/internal/attach"
+	"github.com/vpcfabric/vpc/vpcd/internal/record"
+	"github.com/vpcfabric/vpc/vpcd/internal/service"
+	"github.com/vpcfabric/vpc/vpcd/internal/store"
+	"github.com/vpcfabric/vpc/vpcd/internal/wire"
+)
+
+// DefaultAccount owns what comes over the socket without an account.
+const DefaultAccount = "000000000001"
+
+// overlay is what a packet to another host will need beside its own bytes.
+const overlay = 50
+
+// Config of one daemon. The zero value of a field means its default.
+type Config struct {
+	// Name marks every kernel object of this host: letters, digits and
+	// dashes, at most 24.
+	Name    string
+	DataDir string
+	Socket  string
+	// SocketGroup may use the socket beside root, if it exists.
+	SocketGroup string
+	Account     string
+	// MTU of links inside VPCs, bytes; 0 takes the default route's less the
+	// overlay's header.
+	MTU          int
+	FlowTable    uint32
+	Limits       map[string]int64
+	StrictCIDRs  bool
+	DockerSocket string
+	Version      string
+	Logger       *slog.Logger
+	// Ready is called once requests are answered, Alive as a sign of life.
+	Ready, Alive func()
+	// Step is called at every point at which a crash must do no harm; see
+	// Steps. Only crash tests set it.
+	Step func(name string)
+}
+
+// Steps names those points: every write to the store and to the kernel, before
+// and after its effect.
+func Steps() []string { return slices.Concat(store.Steps(), dataplane.Steps()) }
+
+// ErrRefused marks a configuration that cannot be run with.
+var ErrRefused = errors.New("refused")
+
+var hostName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$`)
+
+// CheckName refuses names that could not mark kernel objects.
+func CheckName(name string) error {
+	if !hostName.MatchString(name) {
+		return fmt.Errorf("%w: --name %q: lower-case letters, digits and dashes, 1 to 24 of them", ErrRefused, name)
+	}
+	return nil
+}
+
+func (c *Config) complete() error {
+	if err := CheckName(c.Name); err != nil {
+		return err
+	}
+	if c.MTU == 0 {
+		c.MTU = defaultMTU()
+	}
+	if c.MTU < 576 || c.MTU > 9001 {
+		return fmt.Errorf("%w: --mtu %d: 576 to 9001 bytes", ErrRefused, c.MTU)
+	}
+	if c.FlowTable != 0 && (c.FlowTable < 1024 || c.FlowTable > 1<<24) {
+		return fmt.Errorf("%w: --flow-table %d: 1024 to 16777216 entries", ErrRefused, c.FlowTable)
+	}
+	if c.Account == "" {
+		c.Account = DefaultAccount
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	for _, f := range []*func(){&c.Ready, &c.Alive} {
+		if *f == nil {
+			*f = func() {}
+		}
+	}
+	return nil
+}
+
+func defaultMTU() int {
+	mtu, err := nl.DefaultRouteMTU()
+	if err != nil {
+		mtu = 1500
+	}
+	return min(mtu-overlay, 9001)
+}
+
+// Run is the daemon's life.
+func Run(ctx context.Context, cfg Config) error {
+	if err := cfg.complete(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
+	}
+	st, err := store.Open(ctx, store.Config{Dir: filepath.Join(cfg.DataDir, "store"), Decode: record.Decode, Logger: cfg.Logger, Step: cfg.Step})
+	if err != nil {
+		return refusedStore(err)
+	}
+	defer st.Close()
+	lock, err := lockHost(cfg.Name, cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	l, owner, err := wire.Listen(cfg.Socket, cfg.SocketGroup)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	cfg.Logger.Info("socket", "path", cfg.Socket, "access", fmt.Sprint(owner))
+
+	dp, err := dataplane.Open(ctx, dataplane.Config{Name: cfg.Name, FlowTable: cfg.FlowTable, Logger: cfg.Logger, Step: cfg.Step})
+	if err != nil {
+		return err
+	}
+	defer dp.Close()
+
+	g, ctx := errgroup.WithContext(ctx)
+	resolver := attach.New(attach.Config{
+		Kernel: kernel{dp}, DockerSocket: cfg.DockerSocket, OurPrefix: "vpc-" + cfg.Name + "-", Logger: cfg.Logger,
+	})
+	a := agent.New(agent.Config{
+		Host: cfg.Name, MTU: cfg.MTU, Version: cfg.Version, Kernel: dp, Source: newSource(ctx, st, cfg.Name),
+		Resolver: resolver, Logger: cfg.Logger, Alive: cfg.Alive,
+	})
+	svc := service.New(service.Config{
+		Store: st, Host: a.Local(resolver), HostName: cfg.Name, Limits: cfg.Limits, StrictCIDRs: cfg.StrictCIDRs,
+	})
+	srv := wire.NewServer(svc.Handlers(), wire.Options{DefaultAccount: cfg.Account, Logger: cfg.Logger})
+
+	g.Go(func() error { return resolver.Run(ctx) })
+	g.Go(func() error { return a.Run(ctx) })
+	g.Go(func() error { return dp.Run(ctx) })
+	g.Go(func() error { return svc.Run(ctx) })
+	g.Go(func() error { return serveBackup(ctx, st, cfg.DataDir) })
+	g.Go(func() error { return srv.Serve(l) })
+	g.Go(func() error {
+		<-ctx.Done()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		return srv.Shutdown(stop)
+	})
+	cfg.Ready()
+	err = g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// refusedStore marks what the operator has to settle before the daemon can run.
+func refusedStore(err error) error {
+	for _, known := range []error{store.ErrInUse, store.ErrNewerLayout, store.ErrCorrupt} {
+		if errors.Is(err, known) {
+			return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
+		}
+	}
+	return err
+}
