@@ -1,0 +1,232 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vpcfabric/vpc/vpcd/api"
+)
+
+const rulePrefix = "sgr-"
+
+// add puts the flags of a rule on a command.
+func (f *ruleFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.in, "in", nil, "incoming PROTO[/PORTS]: tcp/443, udp/53, icmp/8/0, 47, all; may be repeated")
+	cmd.Flags().StringArrayVar(&f.out, "out", nil, "outgoing PROTO[/PORTS]")
+	cmd.Flags().StringArrayVar(&f.from, "from", nil, "CIDR or sg:NAME, with --in; may be repeated")
+	cmd.Flags().StringArrayVar(&f.to, "to", nil, "CIDR or sg:NAME, with --out")
+}
+
+func (s *session) sgAllow() *cobra.Command {
+	var f ruleFlags
+	cmd := verb("allow GROUP (--in PROTO --from PEER | --out PROTO --to PEER)", "Allow traffic",
+		"vpc sg allow web --in tcp/443 --from 0.0.0.0/0\nvpc sg allow db --in tcp/5432 --from sg:web\nvpc sg allow web --out all --to 10.0.0.0/8", args(1, 1),
+		func(_ *cobra.Command, a []string) error {
+			egress, all, peers, err := f.parse()
+			if err != nil {
+				return err
+			}
+			o, err := s.scoped(sgNoun, a[0])
+			if err != nil {
+				return err
+			}
+			if peers, err = s.resolvePeers(peers, o.vpc); err != nil {
+				return err
+			}
+			return doing("add a rule to "+o.String(), s.allow(o, egress, permissions(all, peers, f.description)))
+		})
+	f.add(cmd)
+	cmd.Flags().StringVar(&f.description, "description", "", "description of the rule")
+	s.completeArgs(cmd, sgNoun)
+	return cmd
+}
+
+// allow adds all rules of one command in one call: all or none.
+func (s *session) allow(o object, egress bool, rules []api.IpPermission) error {
+	if egress {
+		res, err := change[api.AuthorizeSecurityGroupEgressResult](s, "AuthorizeSecurityGroupEgress",
+			&api.AuthorizeSecurityGroupEgressRequest{GroupId: o.id, IpPermissions: rules})
+		if err != nil {
+			return err
+		}
+		return s.allowed(res, o, res.SecurityGroupRules)
+	}
+	res, err := change[api.AuthorizeSecurityGroupIngressResult](s, "AuthorizeSecurityGroupIngress",
+		&api.AuthorizeSecurityGroupIngressRequest{GroupId: o.id, IpPermissions: rules})
+	if err != nil {
+		return err
+	}
+	return s.allowed(res, o, res.SecurityGroupRules)
+}
+
+// allowed prints the new rules, a line each, and waits.
+func (s *session) allowed(res any, o object, rules []api.SecurityGroupRule) error {
+	groups := s.names(sgNoun)
+	var ids, lines []string
+	for i := range rules {
+		ids = append(ids, rules[i].SecurityGroupRuleId)
+		lines = append(lines, fmt.Sprintf("%s allows %s (%s)", o, ruleText(&rules[i], groups), rules[i].SecurityGroupRuleId))
+	}
+	if err := s.emit(res, ids, func() {
+		for _, line := range lines {
+			s.say("%s", line)
+		}
+	}); err != nil {
+		return err
+	}
+	return s.wait(strings.Join(lines, "; "))
+}
+
+func (s *session) sgRevoke() *cobra.Command {
+	var f ruleFlags
+	cmd := verb("revoke GROUP (--in PROTO --from PEER | --out PROTO --to PEER) | revoke RULE…", "Remove rules",
+		"vpc sg revoke web --in tcp/443 --from 0.0.0.0/0\nvpc sg revoke sgr-0123456789abcdef0", args(1, anyNumber),
+		func(_ *cobra.Command, a []string) error {
+			if strings.HasPrefix(a[0], rulePrefix) {
+				return s.revokeIDs(a)
+			}
+			return s.revokeLike(a, &f)
+		})
+	f.add(cmd)
+	s.completeArgs(cmd, sgNoun)
+	return cmd
+}
+
+// revokeLike removes the rules that the flags describe.
+func (s *session) revokeLike(a []string, f *ruleFlags) error {
+	if len(a) > 1 {
+		return usagef("give one group, or rules by id")
+	}
+	egress, all, peers, err := f.parse()
+	if err != nil {
+		return err
+	}
+	o, err := s.scoped(sgNoun, a[0])
+	if err != nil {
+		return err
+	}
+	if peers, err = s.resolvePeers(peers, o.vpc); err != nil {
+		return err
+	}
+	res, err := s.revoke(o.id, egress, permissions(all, peers, ""), nil)
+	if err != nil {
+		return doing("remove a rule from "+o.String(), err)
+	}
+	way, word, ends := "in", "from", f.from
+	protocols := f.in
+	if egress {
+		way, word, ends, protocols = "out", "to", f.to, f.out
+	}
+	return s.done(res, o, fmt.Sprintf("no longer allows %s %s %s %s", way, strings.Join(protocols, ", "), word, strings.Join(ends, ", ")))
+}
+
+// revoke removes rules by what they say or by their ids, not both.
+func (s *session) revoke(groupID string, egress bool, rules []api.IpPermission, ids []string) (any, error) {
+	if egress {
+		return change[api.RevokeSecurityGroupEgressResult](s, "RevokeSecurityGroupEgress",
+			&api.RevokeSecurityGroupEgressRequest{GroupId: groupID, IpPermissions: rules, SecurityGroupRuleIds: ids})
+	}
+	return change[api.RevokeSecurityGroupIngressResult](s, "RevokeSecurityGroupIngress",
+		&api.RevokeSecurityGroupIngressRequest{GroupId: groupID, IpPermissions: rules, SecurityGroupRuleIds: ids})
+}
+
+// revokeIDs removes rules by their ids, wherever they are.
+func (s *session) revokeIDs(ids []string) error {
+	found, err := ask[api.DescribeSecurityGroupRulesResult](s, "DescribeSecurityGroupRules",
+		&api.DescribeSecurityGroupRulesRequest{SecurityGroupRuleIds: ids})
+	if err != nil {
+		return doing("find rule "+strings.Join(ids, ", "), err)
+	}
+	var all []func() error
+	for _, r := range found.SecurityGroupRules {
+		all = append(all, func() error {
+			o := object{kind: "rule", id: r.SecurityGroupRuleId}
+			res, err := s.revoke(r.GroupId, api.Val(r.IsEgress), nil, []string{r.SecurityGroupRuleId})
+			if err != nil {
+				return doing("remove "+o.String(), err)
+			}
+			return s.done(res, o, "removed from sg "+r.GroupId)
+		})
+	}
+	return s.steps(all...)
+}
+
+func (s *session) sgSet() *cobra.Command {
+	var f ruleFlags
+	var rule string
+	cmd := verb("set GROUP --rule RULE", "Change a rule of a security group",
+		"vpc sg set web --rule sgr-0123456789abcdef0 --in tcp/8443 --from 0.0.0.0/0\nvpc sg set web --rule sgr-0123456789abcdef0 --description \"public\"", args(1, 1),
+		func(cmd *cobra.Command, a []string) error {
+			if rule == "" {
+				return usagef("vpc sg set needs --rule: a group's name and description stay as they were made")
+			}
+			o, err := s.scoped(sgNoun, a[0])
+			if err != nil {
+				return err
+			}
+			return s.setRule(cmd, o, rule, &f)
+		})
+	f.add(cmd)
+	cmd.Flags().StringVar(&f.description, "description", "", "description of the rule")
+	cmd.Flags().StringVar(&rule, "rule", "", "id of the rule, sgr-…")
+	s.completeArgs(cmd, sgNoun)
+	return cmd
+}
+
+// setRule replaces the whole rule, which is what EC2 offers: what the flags do
+// not name is carried over from the old one.
+func (s *session) setRule(cmd *cobra.Command, o object, rule string, f *ruleFlags) error {
+	found, err := ask[api.DescribeSecurityGroupRulesResult](s, "DescribeSecurityGroupRules",
+		&api.DescribeSecurityGroupRulesRequest{SecurityGroupRuleIds: []string{rule}})
+	if err != nil {
+		return doing("find rule "+rule, err)
+	}
+	if len(found.SecurityGroupRules) != 1 || found.SecurityGroupRules[0].GroupId != o.id {
+		return &failure{exit: api.ExitNotFound, refusal: api.Error{Code: "InvalidSecurityGroupRuleId.NotFound",
+			Message: fmt.Sprintf("%s has no rule %s", o, rule), Hint: "vpc sg show " + o.arg()}}
+	}
+	old := found.SecurityGroupRules[0]
+	update := api.SecurityGroupRuleRequest{IpProtocol: old.IpProtocol, FromPort: old.FromPort, ToPort: old.ToPort,
+		CidrIpv4: old.CidrIpv4, CidrIpv6: old.CidrIpv6, PrefixListId: old.PrefixListId, Description: old.Description}
+	if old.ReferencedGroupInfo != nil {
+		update.ReferencedGroupId = old.ReferencedGroupInfo.GroupId
+	}
+	if len(f.in)+len(f.out)+len(f.from)+len(f.to) > 0 {
+		if err := s.updateRule(&update, o, api.Val(old.IsEgress), f); err != nil {
+			return err
+		}
+	} else if !cmd.Flags().Changed("description") {
+		return usagef("nothing to set on rule %s: name what should change", rule)
+	}
+	if cmd.Flags().Changed("description") {
+		update.Description = f.description
+	}
+	res, err := change[api.ModifySecurityGroupRulesResult](s, "ModifySecurityGroupRules", &api.ModifySecurityGroupRulesRequest{
+		GroupId: o.id, SecurityGroupRules: []api.SecurityGroupRuleUpdate{{SecurityGroupRuleId: rule, SecurityGroupRule: &update}}})
+	if err != nil {
+		return doing("set rule "+rule, err)
+	}
+	return s.done(res, object{kind: "rule", id: rule}, "of "+o.String()+" changed")
+}
+
+// updateRule puts the one protocol and the one peer of the flags into a rule.
+func (s *session) updateRule(update *api.SecurityGroupRuleRequest, o object, egress bool, f *ruleFlags) error {
+	out, all, peers, err := f.parse()
+	if err != nil {
+		return err
+	}
+	if len(all) != 1 || len(peers) != 1 {
+		return usagef("a rule has one protocol and one peer")
+	}
+	if out != egress {
+		return usagef("a rule keeps its direction: revoke it and allow another")
+	}
+	if peers, err = s.resolvePeers(peers, o.vpc); err != nil {
+		return err
+	}
+	*update = api.SecurityGroupRuleRequest{IpProtocol: all[0].protocol, FromPort: all[0].from, ToPort: all[0].to,
+		CidrIpv4: peers[0].cidr4, CidrIpv6: peers[0].cidr6, ReferencedGroupId: peers[0].group, Description: update.Description}
+	return nil
+}

@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vpcfabric/vpc/vpcd/api"
+)
+
+func (s *session) treeCommand() *cobra.Command {
+	cmd := verb("tree [VPC]", "Show VPCs with all that is in them", "vpc tree\nvpc tree prod", args(0, 1),
+		func(_ *cobra.Command, a []string) error {
+			if len(a) == 1 {
+				s.vpc = a[0]
+			}
+			return s.tree()
+		})
+	s.completeArgs(cmd, vpcNoun)
+	return cmd
+}
+
+// forest is everything the tree shows, in the shapes of the Describe actions.
+type forest struct {
+	Vpcs              []api.Vpc
+	Subnets           []api.Subnet
+	SecurityGroups    []api.SecurityGroup
+	NetworkInterfaces []api.NetworkInterface
+}
+
+func (s *session) tree() error {
+	f, err := s.forest()
+	if err != nil {
+		return doing("list", err)
+	}
+	var ids []string
+	for _, v := range f.Vpcs {
+		ids = append(ids, v.VpcId)
+	}
+	workloads := s.workloads()
+	return s.emit(f, ids, func() {
+		for i := range f.Vpcs {
+			s.printBranch("", f.branch(&f.Vpcs[i], workloads))
+		}
+	})
+}
+
+// forest reads the VPC of --vpc, or all.
+func (s *session) forest() (*forest, error) {
+	filters, err := s.scopeFilters()
+	if err != nil {
+		return nil, err
+	}
+	vpcs, err := ask[api.DescribeVpcsResult](s, "DescribeVpcs", &api.DescribeVpcsRequest{Filters: filters})
+	if err != nil {
+		return nil, err
+	}
+	subnets, err := ask[api.DescribeSubnetsResult](s, "DescribeSubnets", &api.DescribeSubnetsRequest{Filters: filters})
+	if err != nil {
+		return nil, err
+	}
+	groups, err := ask[api.DescribeSecurityGroupsResult](s, "DescribeSecurityGroups", &api.DescribeSecurityGroupsRequest{Filters: filters})
+	if err != nil {
+		return nil, err
+	}
+	enis, err := ask[api.DescribeNetworkInterfacesResult](s, "DescribeNetworkInterfaces", &api.DescribeNetworkInterfacesRequest{Filters: filters})
+	if err != nil {
+		return nil, err
+	}
+	return &forest{vpcs.Vpcs, subnets.Subnets, groups.SecurityGroups, enis.NetworkInterfaces}, nil
+}
+
+// branch is a line of the tree with what hangs on it.
+type branch struct {
+	text string
+	sub  []branch
+}
+
+func (f *forest) branch(v *api.Vpc, workloads map[string]string) branch {
+	top := branch{text: vpcObject(v).String() + " " + vpcCidrs(v)}
+	for i := range f.Subnets {
+		n := &f.Subnets[i]
+		if n.VpcId != v.VpcId {
+			continue
+		}
+		b := branch{text: subnetObject(n).String() + " " + n.CidrBlock}
+		for j := range f.NetworkInterfaces {
+			if e := &f.NetworkInterfaces[j]; e.SubnetId == n.SubnetId {
+				b.sub = append(b.sub, eniBranch(e, workloads))
+			}
+		}
+		top.sub = append(top.sub, b)
+	}
+	for i := range f.SecurityGroups {
+		if g := &f.SecurityGroups[i]; g.VpcId == v.VpcId {
+			top.sub = append(top.sub, branch{text: fmt.Sprintf("%s %s in, %s out",
+				groupObject(g), countRules(g.IpPermissions), countRules(g.IpPermissionsEgress))})
+		}
+	}
+	return top
+}
+
+func eniBranch(e *api.NetworkInterface, workloads map[string]string) branch {
+	return branch{text: strings.Join([]string{eniObject(e).String(), addresses(e),
+		firstOf(workloadOf(e, workloads), e.Status), "[" + groupNames(e.Groups) + "]"}, " ")}
+}
+
+func (s *session) printBranch(indent string, b branch) {
+	s.say("%s", indent+b.text)
+	// The children's indent replaces the joint that led to this line.
+	below := strings.NewReplacer("├── ", "│   ", "└── ", "    ").Replace(indent)
+	for i, sub := range b.sub {
+		joint := "├── "
+		if i == len(b.sub)-1 {
+			joint = "└── "
+		}
+		s.printBranch(below+joint, sub)
+	}
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vpcfabric/vpc/vpcd"
+)
+
+func cleanupCmd() *cobra.Command {
+	var o vpcd.CleanupOptions
+	cmd := &cobra.Command{
+		Use:   "cleanup",
+		Short: "remove every kernel object of a host",
+		Long: "Removes namespaces, links, programs and maps that carry the host's mark, without a daemon or a store.\n" +
+			"It refuses while workloads are attached or the daemon runs, unless forced; the store stays unless purged.",
+		Example: "  vpcd cleanup\n  vpcd cleanup --all --force\n  vpcd cleanup --name lab --data-dir /tmp/lab --purge-data",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			removed, err := vpcd.Cleanup(cmd.Context(), o)
+			for _, name := range removed {
+				fmt.Fprintf(cmd.OutOrStdout(), "host %s removed\n", name)
+			}
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Name, "name", defaultName(), "name of the host")
+	f.BoolVar(&o.All, "all", false, "every host on this machine")
+	f.BoolVar(&o.Force, "force", false, "also with workloads attached; a running daemon is left alone")
+	f.StringVar(&o.DataDir, "data-dir", defaultDataDir, "state directory, for --purge-data")
+	f.BoolVar(&o.PurgeData, "purge-data", false, "remove the state directory as well")
+	return cmd
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vpcfabric/vpc/vpcd"
+)
+
+const (
+	defaultDataDir = "/var/lib/vpcd"
+	defaultSocket  = "/run/vpcd/vpcd.sock"
+)
+
+// root runs the daemon; its subcommands look after what it leaves.
+func root() *cobra.Command {
+	var (
+		cfg    vpcd.Config
+		limits []string
+		file   string
+	)
+	cmd := &cobra.Command{
+		Use:   "vpcd",
+		Short: "AWS-VPC networking for this host",
+		Long: "vpcd keeps the VPCs of this host: it answers `vpc` on a unix socket and makes the kernel follow.\n" +
+			"Stopping it leaves the data plane running; `vpcd cleanup` removes everything.",
+		Example:       "  vpcd\n  vpcd --name lab --data-dir /tmp/lab --socket /tmp/lab.sock",
+		Version:       version,
+		Args:          noArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := fromFileAndEnv(cmd, file); err != nil {
+				return err
+			}
+			var err error
+			if cfg.Limits, err = parseLimits(limits); err != nil {
+				return err
+			}
+			cfg.Version = version
+			cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+			notify := newNotifier()
+			cfg.Ready, cfg.Alive = notify.ready, notify.alive
+			cfg.Step = crashStep()
+			return vpcd.Run(cmd.Context(), cfg)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&cfg.Name, "name", defaultName(), "name of this host; marks every kernel object")
+	f.StringVar(&cfg.DataDir, "data-dir", defaultDataDir, "state directory")
+	f.StringVar(&cfg.Socket, "socket", defaultSocket, "unix socket for vpc")
+	f.StringVar(&cfg.SocketGroup, "socket-group", "vpc", "group that may use the socket, if it exists; its members are as root")
+	f.StringVar(&cfg.Account, "account", vpcd.DefaultAccount, "account that owns what comes over the socket")
+	f.IntVar(&cfg.MTU, "mtu", 0, "MTU inside VPCs, bytes (default: the default route's less 50)")
+	f.Uint32Var(&cfg.FlowTable, "flow-table", 262144, "flow entries; two make a connection")
+	f.StringArrayVar(&limits, "limit", nil, "quota NAME=N; repeatable")
+	f.BoolVar(&cfg.StrictCIDRs, "strict-cidrs", false, "apply AWS's table of restricted CIDR associations")
+	f.StringVar(&cfg.DockerSocket, "docker-socket", "/var/run/docker.sock", "Docker Engine's API")
+	f.StringVar(&file, "config", "", "YAML file with the same names")
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.AddCommand(cleanupCmd(), backupCmd(), restoreCmd(), doctorCmd())
+	cmd.AddCommand(crashCommands()...)
+	return cmd
+}
+
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("unknown command or argument %q; see vpcd --help", args[0])}
+	}
+	return nil
+}
+
+// defaultName is the short host name in the alphabet of names.
+func defaultName() string {
+	h, err := os.Hostname()
+	if err != nil {
+		return "host"
+	}
+	h, _, _ = strings.Cut(strings.ToLower(h), ".")
+	h = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, h)
+	if h = strings.Trim(h[:min(len(h), 24)], "-"); h == "" {
+		return "host"
+	}
+	return h
+}
+
+func parseLimits(in []string) (map[string]int64, error) {
+	out := map[string]int64{}
+	for _, s := range in {
+		name, value, ok := strings.Cut(s, "=")
+		n, err := strconv.ParseInt(value, 10, 64)
+		if !ok || err != nil {
+			return nil, fmt.Errorf("%w: --limit %q: NAME=NUMBER; `vpc limits` lists the names", vpcd.ErrRefused, s)
+		}
+		if err := vpcd.CheckLimit(name, n); err != nil {
+			return nil, fmt.Errorf("%w: --limit %s: %w", vpcd.ErrRefused, s, err)
+		}
+		out[name] = n
+	}
+	return out, nil
+}
