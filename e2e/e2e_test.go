@@ -1,0 +1,48 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/vpcfabric/vpc/e2e/harness"
+)
+
+// bin has the binaries under test: VPC_BIN, or built once from this checkout.
+var bin string
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (int, error) {
+	bin = os.Getenv("VPC_BIN")
+	if os.Geteuid() == 0 && bin == "" {
+		dir, err := os.MkdirTemp("", "vpc-e2e-bin")
+		if err != nil {
+			return 1, err
+		}
+		defer os.RemoveAll(dir)
+		if err := harness.Build(dir); err != nil {
+			return 1, err
+		}
+		bin = dir
+	}
+	return m.Run(), nil
+}
+
+// TestScripts runs testdata/script. One of them: -run TestScripts/NAME.
+func TestScripts(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("the scripts make network namespaces and load programs: they need root")
+	}
+	harness.Run(t, harness.Config{
+		Bin: bin, Dir: "testdata/script",
+		Soak:  os.Getenv("VPC_SOAK") == "1",
+		Alone: os.Getenv("VPC_ALONE") == "1",
+	})
+}

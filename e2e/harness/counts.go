@@ -1,0 +1,22 @@
+package harness
+
+import "time"
+
+// Bounds of waiting. Nothing here decides a verdict: a test that passes does
+// not wait for any of them to end.
+const (
+	patience  = 20 * time.Second      // one run of a binary
+	readiness = 15 * time.Second      // vpcd until it is ready
+	arrival   = 3 * time.Second       // counters and packets
+	pause     = 20 * time.Millisecond // between two looks
+	leakTries = 50
+)
+
+// counts are numbers that scripts use by name: small ones for every run, and
+// those that were promised for VPC_SOAK=1.
+func counts(soak bool) map[string]int {
+	if soak {
+		return map[string]int{"KILLS": 20, "PPS": 10_000, "CONNECTIONS": 50, "FLOWS": 200_000, "CYCLES": 200, "BRINGUPS": 200}
+	}
+	return map[string]int{"KILLS": 4, "PPS": 5_000, "CONNECTIONS": 50, "FLOWS": 6_000, "CYCLES": 10, "BRINGUPS": 10}
+}
