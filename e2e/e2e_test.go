@@ -41,8 +41,16 @@ func TestScripts(t *testing.T) {
 		t.Skip("the scripts make network namespaces and load programs: they need root")
 	}
 	harness.Run(t, harness.Config{
-		Bin: bin, Dir: "testdata/script",
+		Bin: bin, Dir: scripts(),
 		Soak:  os.Getenv("VPC_SOAK") == "1",
 		Alone: os.Getenv("VPC_ALONE") == "1",
 	})
+}
+
+// scripts is the directory of the scripts; VPC_SCRIPTS names another one.
+func scripts() string {
+	if dir := os.Getenv("VPC_SCRIPTS"); dir != "" {
+		return dir
+	}
+	return "testdata/script"
 }

@@ -14,8 +14,8 @@ import (
 const runDir = "/run/vpcd"
 
 // lockHost refuses a second daemon of the same name on this machine and says
-// which data directory the first one has.
-func lockHost(name, dataDir string) (*os.File, error) {
+// what the first one is.
+func lockHost(name, purpose string) (*os.File, error) {
 	if err := os.MkdirAll(runDir, 0o755); err != nil {
 		return nil, err
 	}
@@ -27,14 +27,28 @@ func lockHost(name, dataDir string) (*os.File, error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		owner, _ := os.ReadFile(path)
 		f.Close()
-		return nil, fmt.Errorf("%w: another vpcd runs here as host %s (%s); choose another --name, or stop that one",
-			ErrRefused, name, strings.TrimSpace(string(owner)))
+		return nil, fmt.Errorf("%w: another vpcd runs here as host %s (%s)", ErrRefused, name, strings.TrimSpace(string(owner)))
 	}
-	if err := f.Truncate(0); err != nil {
-		return nil, err
-	}
-	if _, err := fmt.Fprintf(f, "pid %d, data directory %s\n", os.Getpid(), dataDir); err != nil {
+	if err := sign(f, path, purpose); err != nil {
+		f.Close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// sign says in the lock file who holds it. A file that cleanup has removed
+// since it was opened locks nobody out.
+func sign(f *os.File, path, purpose string) error {
+	held, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if now, err := os.Stat(path); err != nil || !os.SameFile(held, now) {
+		return fmt.Errorf("%w: %s was removed a moment ago; try again", ErrRefused, path)
+	}
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "pid %d, %s\n", os.Getpid(), purpose)
+	return err
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/vpcfabric/vpc/dataplane"
+	"github.com/vpcfabric/vpc/vpcd/internal/record"
 	"github.com/vpcfabric/vpc/vpcd/internal/service"
 	"github.com/vpcfabric/vpc/vpcd/internal/store"
 )
@@ -41,6 +42,14 @@ func Cleanup(ctx context.Context, o CleanupOptions) ([]string, error) {
 	} else if err := CheckName(o.Name); err != nil {
 		return nil, err
 	}
+	if o.PurgeData && inUse(o.DataDir) {
+		return nil, fmt.Errorf("%w: --purge-data: a vpcd runs on %s; stop it first", ErrRefused, o.DataDir)
+	}
+	return cleanupEach(ctx, names, o)
+}
+
+// cleanupEach goes on past hosts that refuse, and names them in the error.
+func cleanupEach(ctx context.Context, names []string, o CleanupOptions) ([]string, error) {
 	var (
 		removed []string
 		errs    []error
@@ -56,7 +65,7 @@ func Cleanup(ctx context.Context, o CleanupOptions) ([]string, error) {
 }
 
 func cleanupOne(ctx context.Context, name string, o CleanupOptions) error {
-	lock, err := lockHost(name, "cleanup")
+	lock, err := lockHost(name, "cleaning up")
 	if err != nil {
 		return fmt.Errorf("%w; stop it first", err)
 	}
@@ -88,17 +97,29 @@ func cleanupOne(ctx context.Context, name string, o CleanupOptions) error {
 // answer of any size does not fit one.
 const backupSocket = "backup.sock"
 
-// serveBackup answers each connection on a socket inside the data directory,
-// which only root can enter, with one copy of the store.
-func serveBackup(ctx context.Context, st *store.Store, dataDir string) error {
+// listenBackup opens the socket inside the data directory, which only root can
+// enter. Who holds the store's lock may take the place of a socket there.
+func listenBackup(dataDir string) (_ net.Listener, remove func(), err error) {
+	dir, err := os.Open(dataDir)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer dir.Close()
 	path := filepath.Join(dataDir, backupSocket)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+		return nil, nil, err
 	}
-	l, err := net.Listen("unix", path)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: briefly(dir), Net: "unix"})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
+	// Its name is of a descriptor that is another file by then.
+	l.SetUnlinkOnClose(false)
+	return l, func() { l.Close(); os.Remove(path) }, nil
+}
+
+// serveBackup answers each connection with one copy of the store.
+func serveBackup(ctx context.Context, st *store.Store, l net.Listener) error {
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Trailer", "Vpc-Complete")
 		if err := st.Backup(r.Context(), w); err == nil {
@@ -111,6 +132,29 @@ func serveBackup(ctx context.Context, st *store.Store, dataDir string) error {
 		return err
 	}
 	return ctx.Err()
+}
+
+// briefly is the socket's path by an open directory: the kernel takes no more
+// than 107 bytes, and data directories can be deeper.
+func briefly(dir *os.File) string { return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), backupSocket) }
+
+func dialBackup(ctx context.Context, dataDir string) (net.Conn, error) {
+	dir, err := os.Open(dataDir)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return new(net.Dialer).DialContext(ctx, "unix", briefly(dir))
+}
+
+// inUse reports whether a daemon runs on the directory.
+func inUse(dataDir string) bool {
+	c, err := dialBackup(context.Background(), dataDir)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
 }
 
 // Backup writes a copy of the store to file, from the running daemon or, when
@@ -129,8 +173,7 @@ func Backup(ctx context.Context, dataDir, file string) error {
 
 func copyStore(ctx context.Context, dataDir string, w io.Writer) error {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", filepath.Join(dataDir, backupSocket))
+		return dialBackup(ctx, dataDir)
 	}
 	c := http.Client{Transport: &http.Transport{DialContext: dial}}
 	defer c.CloseIdleConnections()
@@ -166,14 +209,48 @@ func copyStopped(ctx context.Context, dataDir string, w io.Writer) error {
 	return st.Backup(ctx, w)
 }
 
-// Restore fills an empty data directory from a copy.
+// Restore fills an empty data directory from a copy. One that it had to make
+// goes again when the copy is of no use.
 func Restore(ctx context.Context, file, dataDir string) error {
+	if _, err := os.Stat(file); err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	_, missing := os.Stat(dataDir)
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
-		return err
+		return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
 	}
 	err := store.Restore(ctx, file, filepath.Join(dataDir, "store"))
+	if err != nil && errors.Is(missing, os.ErrNotExist) {
+		os.Remove(dataDir)
+	}
 	if errors.Is(err, store.ErrNotEmpty) || errors.Is(err, store.ErrCorrupt) {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
+	if err != nil {
+		return err
+	}
+	return skipAhead(ctx, dataDir)
+}
+
+// indicesBetween bounds how many indices can have been given out between a copy
+// and the loss of what it is a copy of.
+const indicesBetween = 1 << 20
+
+// skipAhead moves every sequence past what may have been given out after the
+// copy was made: the kernel may still hold state under those indices.
+func skipAhead(ctx context.Context, dataDir string) error {
+	st, err := store.Open(ctx, store.Config{Dir: filepath.Join(dataDir, "store"), Decode: record.Decode})
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	_, err = st.Update(ctx, func(tx *store.Tx) error {
+		for key, c := range store.List[*record.Counter](tx, record.Counters) {
+			if key != record.Counters+"vni" {
+				tx.Put(key, record.Counter{Next: c.Next + indicesBetween})
+			}
+		}
+		return nil
+	})
 	return err
 }

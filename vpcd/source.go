@@ -15,10 +15,20 @@ type source struct {
 	host  string
 }
 
-// newSource watches everything but the hosts' own reports.
-func newSource(ctx context.Context, s *store.Store, host string) *source {
+// newSource watches everything but the hosts' own reports. What an earlier life
+// of this host reported is forgotten: it says nothing about this one.
+func newSource(ctx context.Context, s *store.Store, host string) (*source, error) {
+	_, err := s.Update(ctx, func(tx *store.Tx) error {
+		if _, ok := store.Get[*record.HostStatus](tx, record.Statuses+host); ok {
+			tx.Delete(record.Statuses + host)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
 	skip := func(key string) bool { return strings.HasPrefix(key, record.Statuses) }
-	return &source{store: s, host: host, wake: s.Watch(ctx, record.Root, skip)}
+	return &source{store: s, host: host, wake: s.Watch(ctx, record.Root, skip)}, nil
 }
 
 // Wake implements agent.Source.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -114,6 +115,17 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.complete(); err != nil {
 		return err
 	}
+	// What refuses comes first, so that a refused start leaves nothing behind.
+	lock, err := lockHost(cfg.Name, "data directory "+cfg.DataDir)
+	if err != nil {
+		return fmt.Errorf("%w; choose another --name, or stop that one", err)
+	}
+	defer lock.Close()
+	l, owner, err := wire.Listen(cfg.Socket, cfg.SocketGroup)
+	if err != nil {
+		return fmt.Errorf("%w: --socket: %w", ErrRefused, err)
+	}
+	defer l.Close()
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
 	}
@@ -122,16 +134,11 @@ func Run(ctx context.Context, cfg Config) error {
 		return refusedStore(err)
 	}
 	defer st.Close()
-	lock, err := lockHost(cfg.Name, cfg.DataDir)
+	copies, remove, err := listenBackup(cfg.DataDir)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
 	}
-	defer lock.Close()
-	l, owner, err := wire.Listen(cfg.Socket, cfg.SocketGroup)
-	if err != nil {
-		return err
-	}
-	defer l.Close()
+	defer remove()
 	cfg.Logger.Info("socket", "path", cfg.Socket, "access", fmt.Sprint(owner))
 
 	dp, err := dataplane.Open(ctx, dataplane.Config{Name: cfg.Name, FlowTable: cfg.FlowTable, Logger: cfg.Logger, Step: cfg.Step})
@@ -144,20 +151,24 @@ func Run(ctx context.Context, cfg Config) error {
 	resolver := attach.New(attach.Config{
 		Kernel: kernel{dp}, DockerSocket: cfg.DockerSocket, OurPrefix: "vpc-" + cfg.Name + "-", Logger: cfg.Logger,
 	})
+	src, err := newSource(ctx, st, cfg.Name)
+	if err != nil {
+		return err
+	}
 	a := agent.New(agent.Config{
-		Host: cfg.Name, MTU: cfg.MTU, Version: cfg.Version, Kernel: dp, Source: newSource(ctx, st, cfg.Name),
+		Host: cfg.Name, MTU: cfg.MTU, Version: cfg.Version, Kernel: dp, Source: src,
 		Resolver: resolver, Logger: cfg.Logger, Alive: cfg.Alive,
 	})
 	svc := service.New(service.Config{
 		Store: st, Host: a.Local(resolver), HostName: cfg.Name, Limits: cfg.Limits, StrictCIDRs: cfg.StrictCIDRs,
 	})
-	srv := wire.NewServer(svc.Handlers(), wire.Options{DefaultAccount: cfg.Account, Logger: cfg.Logger})
+	srv := wire.NewServer(waitUntil(ctx, svc.Handlers()), wire.Options{DefaultAccount: cfg.Account, Logger: cfg.Logger})
 
 	g.Go(func() error { return resolver.Run(ctx) })
 	g.Go(func() error { return a.Run(ctx) })
 	g.Go(func() error { return dp.Run(ctx) })
 	g.Go(func() error { return svc.Run(ctx) })
-	g.Go(func() error { return serveBackup(ctx, st, cfg.DataDir) })
+	g.Go(func() error { return serveBackup(ctx, st, copies) })
 	g.Go(func() error { return srv.Serve(l) })
 	g.Go(func() error {
 		<-ctx.Done()
@@ -171,6 +182,20 @@ func Run(ctx context.Context, cfg Config) error {
 		return nil
 	}
 	return err
+}
+
+// waitUntil ends calls that only wait when ctx ends: the others are given time
+// to finish, and nobody should sit that out.
+func waitUntil(ctx context.Context, handlers map[string]service.Handler) map[string]service.Handler {
+	const action = "WaitApplied"
+	handlers, wait := maps.Clone(handlers), handlers[action]
+	handlers[action] = func(call context.Context, c service.Caller, req any) (any, int64, error) {
+		call, cancel := context.WithCancel(call)
+		defer cancel()
+		defer context.AfterFunc(ctx, cancel)()
+		return wait(call, c, req)
+	}
+	return handlers
 }
 
 // refusedStore marks what the operator has to settle before the daemon can run.

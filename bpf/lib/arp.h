@@ -52,7 +52,7 @@ static __always_inline int arp_answer(struct __sk_buff *skb, const struct port *
 	return bpf_redirect(skb->ifindex, 0);
 }
 
-static __noinline int arp_stage(struct __sk_buff *skb, struct port *port)
+__noinline int arp_stage(struct __sk_buff *skb, struct port *port)
 {
 	const __u8 *answer;
 	struct endpoint *ep;

@@ -13,7 +13,7 @@ static __always_inline struct host_state *host_state(void)
 	return bpf_map_lookup_elem(&meta, &zero);
 }
 
-static __noinline int drop_rule(struct __sk_buff *skb, __u32 eni, __u32 stage_reason, __u32 rule)
+__noinline int drop_rule(struct __sk_buff *skb, __u32 eni, __u32 stage_reason, __u32 rule)
 {
 	struct drop_key key = { .eni = eni, .rule = rule, .stage = stage_reason >> 8, .reason = stage_reason & 0xff };
 	struct drop_count *c = bpf_map_lookup_elem(&drops, &key);

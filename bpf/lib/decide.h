@@ -66,7 +66,7 @@ static __always_inline int open_both(const struct packet *p, __u32 flags)
 static __noinline int judge(const struct packet *p, struct side *s)
 {
 	struct question q = {};
-	struct answer a;
+	struct answer a = {};
 	int back;
 
 	if (!p || !s)
@@ -125,7 +125,7 @@ static __noinline int locate(const struct packet *p, struct port *port, struct d
 }
 
 /* known: the entry still speaks for this packet's flow. */
-static __noinline int known(const struct packet *p, struct flow *f, __u64 now, __u32 peer_eni)
+__noinline int known(const struct packet *p, struct flow *f, __u64 now, __u32 peer_eni)
 {
 	struct flow_key rev_key;
 	struct flow *rev;
@@ -155,7 +155,7 @@ static __always_inline int begins_flow(const struct packet *p, __u32 tracked)
 	return 1;
 }
 
-static __noinline int decide(const struct packet *p, struct port *port, struct flow *f, __u64 now, struct decision *d)
+__noinline int decide(const struct packet *p, struct port *port, struct flow *f, __u64 now, struct decision *d)
 {
 	struct side s = {};
 	struct ends e = {};

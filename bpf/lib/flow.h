@@ -213,7 +213,7 @@ static __always_inline int examine(struct flow_slot *s, __u64 now, int tight)
 }
 
 /* reclaim looks at one place of the clock. */
-static __noinline int reclaim(__u32 index, __u64 now, int tight)
+__noinline int reclaim(__u32 index, __u64 now, int tight)
 {
 	struct flow_slot *s = bpf_map_lookup_elem(&flow_slots, &index);
 	int result;

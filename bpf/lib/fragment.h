@@ -18,7 +18,7 @@ static __always_inline void frag_key(const struct packet *p, struct frag_key *ke
 
 /* frag_remember is called for every first fragment: the later ones share its
  * verdict because they are judged by its ports. */
-static __noinline int frag_remember(const struct packet *p, __u64 now)
+__noinline int frag_remember(const struct packet *p, __u64 now)
 {
 	struct frag value = {};
 	struct frag_key key;
@@ -35,7 +35,7 @@ static __noinline int frag_remember(const struct packet *p, __u64 now)
 }
 
 /* frag_recall gives a later fragment the ports of its first. */
-static __noinline int frag_recall(struct packet *p, __u64 now)
+__noinline int frag_recall(struct packet *p, __u64 now)
 {
 	struct frag_key key;
 	struct frag *f;

@@ -80,7 +80,7 @@ static __always_inline void finish(struct flow *f, __u32 epoch)
 }
 
 /* put_reverse writes the replies' half; -1 when there is no room for it. */
-static __noinline int put_reverse(const struct packet *p, __u32 slot_own, const struct decision *d, __u64 now,
+__noinline int put_reverse(const struct packet *p, __u32 slot_own, const struct decision *d, __u64 now,
 				  __u32 place)
 {
 	struct flow_key key;
@@ -109,7 +109,7 @@ static __noinline int put_reverse(const struct packet *p, __u32 slot_own, const 
 	return 0;
 }
 
-static __noinline int put_forward(const struct packet *p, __u32 slot_own, const struct decision *d, __u64 now,
+__noinline int put_forward(const struct packet *p, __u32 slot_own, const struct decision *d, __u64 now,
 				  __u32 place)
 {
 	struct flow value = {};
@@ -126,29 +126,30 @@ static __noinline int put_forward(const struct packet *p, __u32 slot_own, const 
 }
 
 /* create writes a new pair, or nothing; 0 or a drop reason. */
-static __noinline int create(const struct packet *p, __u32 slot_own, const struct decision *d, __u64 now)
+__noinline int create(const struct packet *p, __u32 slot_own, const struct decision *d, __u64 now)
 {
 	struct flow_usage *u = bpf_map_lookup_elem(&usage, &slot_own);
-	struct clock_walk w = { .m = host_state(), .now = now };
+	struct host_state *m = host_state();
 	struct flow_slot *s;
 	struct flow *f;
+	__u32 place;
 	long err;
 
-	if (!p || !d || !u || !w.m)
+	if (!p || !d || !u || !m)
 		return DROP_TABLE_FULL;
-	claim(&w, u);
-	s = bpf_map_lookup_elem(&flow_slots, &w.found);
+	place = claim(now, is_tight(m, u));
+	s = bpf_map_lookup_elem(&flow_slots, &place);
 	if (!s)
 		return DROP_TABLE_FULL;
 	if (u->flows >= (__s32)flow_allowance)
-		make_room(&w);
+		make_room(now);
 	if (u->flows >= (__s32)flow_allowance) {
 		WRITE(s->state, SLOT_FREE);
 		return DROP_ALLOWANCE;
 	}
-	err = put_forward(p, slot_own, d, now, w.found);
-	if (err && err != E_EXIST && make_room(&w))
-		err = put_forward(p, slot_own, d, now, w.found);
+	err = put_forward(p, slot_own, d, now, place);
+	if (err && err != E_EXIST && make_room(now))
+		err = put_forward(p, slot_own, d, now, place);
 	if (err) {
 		/* Another CPU is creating the same flow: its entry serves. */
 		WRITE(s->state, SLOT_FREE);
@@ -158,10 +159,10 @@ static __noinline int create(const struct packet *p, __u32 slot_own, const struc
 	s->owner_slot = slot_own;
 	s->owner_eni = p->key.eni;
 	__sync_fetch_and_add(&u->flows, 1);
-	__sync_fetch_and_add(&w.m->live, 1);
-	err = put_reverse(p, slot_own, d, now, w.found);
-	if (err && make_room(&w))
-		err = put_reverse(p, slot_own, d, now, w.found);
+	__sync_fetch_and_add(&m->live, 1);
+	err = put_reverse(p, slot_own, d, now, place);
+	if (err && make_room(now))
+		err = put_reverse(p, slot_own, d, now, place);
 	if (err) {
 		f = bpf_map_lookup_elem(&flows, &p->key);
 		if (f)
@@ -176,32 +177,33 @@ static __noinline int create(const struct packet *p, __u32 slot_own, const struc
  * that the clock cannot find. It counts for nobody's allowance. */
 static __always_inline int orphan(const struct flow_key *k, struct flow *f, __u64 now)
 {
-	struct clock_walk w = { .m = host_state(), .now = now };
+	struct host_state *m = host_state();
 	struct flow_slot *s;
 	struct flow_key key;
 	struct flow *rev;
+	__u32 place;
 
 	other_half(k, f->peer_eni, &key);
 	rev = bpf_map_lookup_elem(&flows, &key);
-	if (!rev || !w.m)
+	if (!rev || !m)
 		return !rev;
 	die(rev, now);
-	claim_for_host(&w);
-	s = bpf_map_lookup_elem(&flow_slots, &w.found);
+	place = claim(now, 0);
+	s = bpf_map_lookup_elem(&flow_slots, &place);
 	if (!s)
 		return 0;
 	rev->flags |= FLOW_ORPHAN;
 	s->key = key;
 	s->owner_slot = MAX_PORTS;
 	s->owner_eni = 0;
-	__sync_fetch_and_add(&w.m->live, 1);
+	__sync_fetch_and_add(&m->live, 1);
 	WRITE(s->state, SLOT_USED);
 	return 1;
 }
 
 /* renew writes a decision over an entry that exists; a new flow on an old
  * tuple renews the other half too. */
-static __noinline int renew(const struct packet *p, __u32 slot_own, const struct decision *d, struct flow *f,
+__noinline int renew(const struct packet *p, __u32 slot_own, const struct decision *d, struct flow *f,
 			    __u64 now)
 {
 	if (!p || !d || !f)

@@ -50,7 +50,7 @@ static __always_inline int quoted_reply(struct __sk_buff *skb, const struct pack
 	return 0;
 }
 
-static __noinline int related(struct __sk_buff *skb, const struct packet *p, __u32 slot, struct port *port)
+__noinline int related(struct __sk_buff *skb, const struct packet *p, __u32 slot, struct port *port)
 {
 	struct endpoint *src, *dst;
 	struct flow_key key;

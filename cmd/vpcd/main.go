@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/vpcfabric/vpc/vpcd"
@@ -29,27 +31,32 @@ var errNegative = errors.New("not well")
 // usageError marks a command line that cannot be parsed.
 type usageError struct{ error }
 
+// The main thread's namespace is what /proc/self shows, so nothing that enters
+// other namespaces may ever run on it.
+func init() { runtime.LockOSThread() }
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := root().ExecuteContext(ctx)
+	err := root(vpcd.Run).ExecuteContext(ctx)
 	stop()
-	os.Exit(report(err))
+	os.Exit(report(os.Stderr, err))
 }
 
-func report(err error) int {
+// report explains err and is its exit code.
+func report(w io.Writer, err error) int {
+	if err == nil {
+		return 0
+	}
+	if errors.Is(err, errNegative) {
+		return exitAnswer
+	}
+	fmt.Fprintln(w, "Error:", err)
 	var usage usageError
 	switch {
-	case err == nil:
-		return 0
-	case errors.Is(err, errNegative):
-		return exitAnswer
 	case errors.As(err, &usage):
-		fmt.Fprintln(os.Stderr, "Error:", err)
 		return exitUsage
 	case errors.Is(err, vpcd.ErrRefused):
-		fmt.Fprintln(os.Stderr, "Error:", err)
 		return exitRefused
 	}
-	fmt.Fprintln(os.Stderr, "Error:", err)
 	return exitOther
 }

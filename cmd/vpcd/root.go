@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -18,11 +19,10 @@ const (
 )
 
 // root runs the daemon; its subcommands look after what it leaves.
-func root() *cobra.Command {
+func root(run func(context.Context, vpcd.Config) error) *cobra.Command {
 	var (
 		cfg    vpcd.Config
 		limits []string
-		file   string
 	)
 	cmd := &cobra.Command{
 		Use:   "vpcd",
@@ -35,7 +35,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := fromFileAndEnv(cmd, file); err != nil {
+			if err := fromFileAndEnv(cmd); err != nil {
 				return err
 			}
 			var err error
@@ -43,11 +43,11 @@ func root() *cobra.Command {
 				return err
 			}
 			cfg.Version = version
-			cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+			cfg.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 			notify := newNotifier()
 			cfg.Ready, cfg.Alive = notify.ready, notify.alive
 			cfg.Step = crashStep()
-			return vpcd.Run(cmd.Context(), cfg)
+			return run(cmd.Context(), cfg)
 		},
 	}
 	f := cmd.Flags()
@@ -61,7 +61,7 @@ func root() *cobra.Command {
 	f.StringArrayVar(&limits, "limit", nil, "quota NAME=N; repeatable")
 	f.BoolVar(&cfg.StrictCIDRs, "strict-cidrs", false, "apply AWS's table of restricted CIDR associations")
 	f.StringVar(&cfg.DockerSocket, "docker-socket", "/var/run/docker.sock", "Docker Engine's API")
-	f.StringVar(&file, "config", "", "YAML file with the same names")
+	f.String(configFlag, "", "YAML file with the same names")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	cmd.AddCommand(cleanupCmd(), backupCmd(), restoreCmd(), doctorCmd())
 	cmd.AddCommand(crashCommands()...)
@@ -81,6 +81,10 @@ func defaultName() string {
 	if err != nil {
 		return "host"
 	}
+	return nameOf(h)
+}
+
+func nameOf(h string) string {
 	h, _, _ = strings.Cut(strings.ToLower(h), ".")
 	h = strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {

@@ -2,7 +2,10 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,28 +15,38 @@ import (
 	"github.com/vpcfabric/vpc/vpcd"
 )
 
+// configFlag names the file; it cannot be set in the file itself.
+const configFlag = "config"
+
 // fromFileAndEnv fills flags that the command line does not set: the
 // environment (VPCD_DATA_DIR for --data-dir) before the file. Unknown keys and
 // wrong types are refused.
-func fromFileAndEnv(cmd *cobra.Command, file string) error {
+func fromFileAndEnv(cmd *cobra.Command) error {
 	set := map[string]bool{}
-	cmd.Flags().Visit(func(f *pflag.Flag) { set[f.Name] = true })
 	var first error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		v, ok := os.LookupEnv("VPCD_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_")))
-		if !ok || set[f.Name] || first != nil {
+		if set[f.Name] = f.Changed; f.Changed || !isSetting(f) || first != nil {
+			return
+		}
+		name := "VPCD_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		v, ok := os.LookupEnv(name)
+		if !ok {
 			return
 		}
 		if err := f.Value.Set(v); err != nil {
-			first = fmt.Errorf("%w: environment VPCD_%s: %w", vpcd.ErrRefused, strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_")), err)
+			first = fmt.Errorf("%w: environment %s: %w", vpcd.ErrRefused, name, err)
 		}
 		set[f.Name] = true
 	})
+	file := cmd.Flag(configFlag).Value.String()
 	if first != nil || file == "" {
 		return first
 	}
 	return fromFile(cmd, file, set)
 }
+
+// isSetting tells the flags of the daemon from those that cobra adds.
+func isSetting(f *pflag.Flag) bool { return f != nil && f.Name != "help" && f.Name != "version" }
 
 func fromFile(cmd *cobra.Command, file string, set map[string]bool) error {
 	raw, err := os.ReadFile(file)
@@ -44,16 +57,22 @@ func fromFile(cmd *cobra.Command, file string, set map[string]bool) error {
 	if err := yaml.UnmarshalStrict(raw, &values); err != nil {
 		return fmt.Errorf("%w: --config %s: %w", vpcd.ErrRefused, file, err)
 	}
-	for name, v := range values {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
 		f := cmd.Flags().Lookup(name)
-		if f == nil || name == "config" || name == "help" {
+		if !isSetting(f) || name == configFlag {
 			return fmt.Errorf("%w: --config %s: unknown key %q; the keys are the flags without dashes in front", vpcd.ErrRefused, file, name)
 		}
-		if set[name] {
-			continue
+		// What the command line overrides has to be right as well: it counts
+		// as soon as the flag is left out.
+		texts, err := textsOf(f.Value.Type(), values[name])
+		if err != nil {
+			return fmt.Errorf("%w: --config %s: %s: %w", vpcd.ErrRefused, file, name, err)
 		}
-		for _, one := range list(v) {
-			if err := f.Value.Set(fmt.Sprint(one)); err != nil {
+		for _, text := range texts {
+			if set[name] {
+				break
+			}
+			if err := f.Value.Set(text); err != nil {
 				return fmt.Errorf("%w: --config %s: %s: %w", vpcd.ErrRefused, file, name, err)
 			}
 		}
@@ -61,9 +80,40 @@ func fromFile(cmd *cobra.Command, file string, set map[string]bool) error {
 	return nil
 }
 
-func list(v any) []any {
-	if l, ok := v.([]any); ok {
-		return l
+// textsOf is a YAML value as it would stand on the command line of a flag of
+// the type. YAML guesses types, so that an account's zeros or the name "no"
+// would be lost where a guess were taken as text.
+func textsOf(flagType string, v any) ([]string, error) {
+	want := "text, in quotes if it looks like something else"
+	switch flagType {
+	case "bool":
+		if b, ok := v.(bool); ok {
+			return []string{strconv.FormatBool(b)}, nil
+		}
+		want = "true or false"
+	case "string":
+		if s, ok := v.(string); ok {
+			return []string{s}, nil
+		}
+	case "stringArray":
+		list, ok := v.([]any)
+		if !ok {
+			list = []any{v}
+		}
+		var out []string
+		for _, one := range list {
+			s, ok := one.(string)
+			if !ok {
+				return nil, fmt.Errorf("%v: want a list of texts", one)
+			}
+			out = append(out, s)
+		}
+		return out, nil
+	default:
+		if n, ok := v.(float64); ok {
+			return []string{strconv.FormatFloat(n, 'f', -1, 64)}, nil
+		}
+		want = "a number"
 	}
-	return []any{v}
+	return nil, fmt.Errorf("%v: want %s", v, want)
 }

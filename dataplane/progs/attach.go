@@ -42,13 +42,20 @@ type Attached struct {
 // Current is the value that a place with this role shall have.
 func (s *Set) Current(r Role) Attached { return Attached{Role: r, Tag: s.programs[r].tag} }
 
-// Attachments is the driver of pinned tcx links.
-func (s *Set) Attachments() delta.Driver[Attachment, Attached] { return attachments{s} }
+// Attachments is the driver of pinned tcx links, or of clsact filters where the
+// kernel has no tcx. Either replaces a program without a gap.
+func (s *Set) Attachments() delta.Driver[Attachment, Attached] {
+	if s.tcx {
+		return attachments{s}
+	}
+	return filters{s}
+}
 
+// attachments is the driver of pinned tcx links.
 type attachments struct{ s *Set }
 
-func (a attachments) pin(r Role, index int) string {
-	return filepath.Join(a.s.linksDir(), fmt.Sprintf("%s-%d", r, index))
+func (s *Set) pin(r Role, index int) string {
+	return filepath.Join(s.linksDir(), fmt.Sprintf("%s-%d", r, index))
 }
 
 // Observe reads every pinned link. One whose device is gone is reported under
@@ -114,10 +121,10 @@ func (a attachments) Put(_ context.Context, k Attachment, v Attached) error {
 	if !ok {
 		return fmt.Errorf("no program has the role %q", v.Role)
 	}
-	if err := a.removeOthers(k.Index, v.Role); err != nil {
+	if err := a.s.removeOthers(k.Index, v.Role); err != nil {
 		return err
 	}
-	path := a.pin(v.Role, k.Index)
+	path := a.s.pin(v.Role, k.Index)
 	if l, err := link.LoadPinnedLink(path, nil); err == nil {
 		defer l.Close()
 		if a.tag(path, k.Index) != "" && l.Update(p.Program) == nil {
@@ -142,13 +149,13 @@ func (a attachments) attach(path string, index int, p *ebpf.Program) error {
 	return l.Pin(path)
 }
 
-// removeOthers drops links of another role from the same place.
-func (a attachments) removeOthers(index int, keep Role) error {
-	for _, r := range slices.Collect(maps.Keys(a.s.programs)) {
+// removeOthers drops the pins of another role from the same place.
+func (s *Set) removeOthers(index int, keep Role) error {
+	for _, r := range slices.Collect(maps.Keys(s.programs)) {
 		if r == keep {
 			continue
 		}
-		if err := os.Remove(a.pin(r, index)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(s.pin(r, index)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -158,5 +165,5 @@ func (a attachments) removeOthers(index int, keep Role) error {
 // Delete detaches by removing the pin, which is the link's last reference.
 func (a attachments) Delete(_ context.Context, k Attachment) error {
 	writes.Add(1)
-	return a.removeOthers(k.Index, "")
+	return a.s.removeOthers(k.Index, "")
 }

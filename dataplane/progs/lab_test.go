@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -44,10 +45,11 @@ var labs atomic.Int64
 // lab is the programs, the maps and a namespace with a device for each ifindex
 // that a packet can arrive on. The ports behind them exist only in the maps.
 type lab struct {
-	t      testing.TB
-	set    *progs.Set
-	table  *flows.Table
-	netns  string
+	t     testing.TB
+	set   *progs.Set
+	table *flows.Table
+	netns string
+	// kernel has the namespace and its links.
 	kernel *nl.Kernel
 
 	ports     map[maps.Slot]maps.Port
@@ -73,9 +75,9 @@ func needRoot(t testing.TB) {
 	}
 }
 
-// openLab loads everything below a directory of its own. Devices are made for
-// the given ifindexes.
-func openLab(t testing.TB, cfg progs.Config, devices ...int) *lab {
+// openLab loads everything below a directory of its own. It shares the ground,
+// or has a namespace of its own with devices of the given ifindexes.
+func openLab(t testing.TB, cfg progs.Config, own ...int) *lab {
 	t.Helper()
 	needRoot(t)
 	number := labs.Add(1)
@@ -98,7 +100,16 @@ func openLab(t testing.TB, cfg progs.Config, devices ...int) *lab {
 		routes: map[spec.RouteKey]spec.Route{}, sets: map[spec.RuleSetID]spec.RuleSet{},
 	}
 	l.trackers()
-	l.namespace(fmt.Sprintf("pt%d.%d", os.Getpid(), number), devices)
+	g := &ground
+	if len(own) > 0 {
+		g = &place{}
+		g.prepare(fmt.Sprintf("progs%d.%d", os.Getpid(), number), own)
+		t.Cleanup(func() { l.must(g.remove()) })
+	} else {
+		g.once.Do(func() { g.prepare(fmt.Sprintf("progs%d", os.Getpid()), devices()) })
+	}
+	l.must(g.err)
+	l.kernel, l.netns = g.kernel, filepath.Join("/run/netns", g.name)
 	l.enter()
 	return l
 }
@@ -115,22 +126,47 @@ func (l *lab) trackers() {
 	l.phases = []delta.Phase{l.track.rules, l.track.routes, l.track.endpoints, l.track.ports}
 }
 
-func (l *lab) namespace(host string, devices []int) {
-	l.t.Helper()
-	k := nl.Open(host)
-	d := k.Drivers()
-	name := k.Netns("lab")
-	l.kernel = k
-	l.netns = filepath.Join("/run/netns", name)
-	l.must(d.Namespaces.Put(ctx, name, struct{}{}))
-	l.t.Cleanup(func() {
-		l.must(d.Namespaces.Delete(ctx, name))
-		k.Close()
-	})
+// TestMain removes the namespace that all labs share: making its devices takes
+// much longer than a test.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := ground.remove(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// place is a namespace with a device for each ifindex that a packet can arrive
+// on; a test run refuses an ifindex without a device.
+type place struct {
+	kernel *nl.Kernel
+	name   string
+	err    error
+	once   sync.Once
+}
+
+var ground place
+
+func (g *place) prepare(host string, devices []int) {
+	g.kernel = nl.Open(host)
+	g.name = g.kernel.Netns("lab")
+	d := g.kernel.Drivers()
+	g.err = d.Namespaces.Put(ctx, g.name, struct{}{})
 	for i, index := range devices {
 		link := nl.Link{Kind: nl.Bridge, Name: fmt.Sprintf("d%d", i), Alias: "test", MAC: spec.MAC{2, 2, 2, 2, 2, byte(i)}, MTU: 1500}
-		l.must(d.Links.Put(ctx, nl.LinkKey{Netns: name, Index: index}, link))
+		if g.err == nil {
+			g.err = d.Links.Put(ctx, nl.LinkKey{Netns: g.name, Index: index}, link)
+		}
 	}
+}
+
+func (g *place) remove() error {
+	if g.kernel == nil {
+		return nil
+	}
+	defer g.kernel.Close()
+	return g.kernel.Drivers().Namespaces.Delete(ctx, g.name)
 }
 
 // enter moves the calling goroutine into the namespace until its test ends.

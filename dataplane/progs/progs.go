@@ -52,6 +52,8 @@ type Config struct {
 	// Second is the unit of the flow table's timeouts; zero is a second. Tests
 	// make it shorter.
 	Second time.Duration
+	// NoTCX attaches programs as on kernels without tcx.
+	NoTCX bool
 }
 
 // DefaultFlowTable is the number of flow entries unless configured.
@@ -64,6 +66,7 @@ const MinFlowTable = 1024
 type Set struct {
 	dir    string
 	layout string
+	tcx    bool
 
 	// Maps by name, pinned.
 	Maps map[string]*ebpf.Map
@@ -94,7 +97,7 @@ func Open(cfg Config) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Set{dir: cfg.Dir, layout: layoutOf(specs), Maps: map[string]*ebpf.Map{}, programs: map[Role]program{}}
+	s := &Set{dir: cfg.Dir, layout: layoutOf(specs), tcx: !cfg.NoTCX && haveTCX(), Maps: map[string]*ebpf.Map{}, programs: map[Role]program{}}
 	if err := s.openMaps(specs); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -262,6 +265,9 @@ func (s *Set) loadOne(c *ebpf.CollectionSpec) (*ebpf.Program, error) {
 	return nil, errors.New("the object has no program")
 }
 
+// Dir is the directory of the pins.
+func (s *Set) Dir() string { return s.dir }
+
 // Sweep is the program that turns the flow table's clock.
 func (s *Set) Sweep() *ebpf.Program { return s.sweep }
 
@@ -303,7 +309,8 @@ func (s *Set) RemoveOtherLayouts() error {
 // Remove unpins everything below dir: links go first, so that ports are closed
 // before their configuration goes.
 func Remove(dir string) error {
-	return errors.Join(os.RemoveAll(filepath.Join(dir, "links")), os.RemoveAll(dir))
+	links := filepath.Join(dir, "links")
+	return errors.Join(detach(links), os.RemoveAll(links), os.RemoveAll(dir))
 }
 
 func mountBPF(path string) error {

@@ -1,6 +1,7 @@
 package progs_test
 
 import (
+	"cmp"
 	"net/netip"
 	"testing"
 
@@ -20,6 +21,8 @@ const (
 	mtu      = 1500
 	emptyRow = 9 // a slot with a device and no port
 	ghost    = 8 // a slot that an endpoint names and that has no port
+
+	smallTable = 1 << 14 // the usual size takes a while to allocate
 )
 
 // The interfaces of the town: two neighbours, one across the router, and one
@@ -48,18 +51,24 @@ var (
 	anyoneWeb  = spec.Rule{Protocol: tcp, FromPort: 80, ToPort: 80, Prefix: prefix("0.0.0.0/0"), ID: 5}
 )
 
+// devices are the ifindexes of the town's ports and patches.
+func devices() []int {
+	var out []int
+	for _, slot := range []int{ann.slot, bob.slot, cat.slot, dan.slot, emptyRow} {
+		out = append(out, maps.Slot(slot).Index())
+	}
+	for k := range 3 {
+		out = append(out, bpf.PatchBase+2*k, bpf.PatchBase+2*k+1)
+	}
+	return out
+}
+
 // openTown is a lab with the town in it. Everything may leave; what may enter
 // is web, UDP and ping from inside, so every flow is tracked by its receiver.
 func openTown(t testing.TB, cfg progs.Config) *lab {
 	t.Helper()
-	var devices []int
-	for _, slot := range []int{ann.slot, bob.slot, cat.slot, dan.slot, emptyRow} {
-		devices = append(devices, maps.Slot(slot).Index())
-	}
-	for k := range 3 {
-		devices = append(devices, bpf.PatchBase+2*k, bpf.PatchBase+2*k+1)
-	}
-	l := openLab(t, cfg, devices...)
+	cfg.FlowTable = cmp.Or(cfg.FlowTable, smallTable)
+	l := openLab(t, cfg)
 	for _, n := range []nic{ann, bob, cat} {
 		l.move(n, vpc, mainTable)
 	}

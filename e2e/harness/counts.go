@@ -9,7 +9,7 @@ const (
 	readiness = 15 * time.Second      // vpcd until it is ready
 	arrival   = 3 * time.Second       // counters and packets
 	pause     = 20 * time.Millisecond // between two looks
-	leakTries = 50
+	teardown  = 10 * time.Second      // of namespaces by the kernel
 )
 
 // counts are numbers that scripts use by name: small ones for every run, and

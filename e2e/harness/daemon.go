@@ -56,12 +56,15 @@ func cmdVpc(c call, args []string) error {
 	return err
 }
 
-// expand turns aliases of targets into names of namespaces.
+// expand turns aliases of targets into names of namespaces, and pid:root into a
+// process of the root namespace.
 func (h *host) expand(args []string) []string {
 	args = slices.Clone(args)
 	for i, a := range args {
 		if alias, ok := strings.CutPrefix(a, "netns:"); ok && h.spaces[alias] {
 			args[i] = "netns:" + h.full(alias)
+		} else if a == "pid:root" {
+			args[i] = fmt.Sprintf("pid:%d", os.Getpid())
 		}
 	}
 	return args
@@ -97,13 +100,19 @@ var crash = regexp.MustCompile(`(?m)^panic:|^goroutine \d+|runtime error`)
 // cmdVpcd controls the script's own daemon.
 //
 //	vpcd start [FLAGS…]   returns when it is ready; later starts repeat the flags
+//	vpcd launch           returns when it answers, ready or not
+//	vpcd forget           removes its data, while it does not run
 //	vpcd stop             SIGTERM
 //	vpcd kill             SIGKILL
 //	vpcd cleanup [FLAGS…] of this host
 func cmdVpcd(c call, args []string) error {
 	switch {
 	case len(args) > 0 && args[0] == "start":
-		return c.startDaemon(args[1:])
+		return c.startDaemon(args[1:], 0)
+	case len(args) == 1 && args[0] == "launch":
+		return c.startDaemon(nil, 0, notReady)
+	case len(args) == 1 && args[0] == "forget" && c.daemon == nil:
+		return os.RemoveAll(c.data())
 	case len(args) == 1 && args[0] == "stop":
 		return c.stopDaemon(syscall.SIGTERM)
 	case len(args) == 1 && args[0] == "kill":
@@ -113,10 +122,15 @@ func cmdVpcd(c call, args []string) error {
 		c.say(out)
 		return err
 	}
-	return errors.New("want start, stop, kill or cleanup")
+	return errors.New("want start, launch, forget, stop, kill or cleanup")
 }
 
-func (h *host) startDaemon(flags []string) error {
+// notReady is the exit code of vpc status for a daemon that answers and is not
+// well.
+const notReady = 10
+
+// startDaemon waits until vpc status ends with one of the codes.
+func (h *host) startDaemon(flags []string, codes ...int) error {
 	if h.daemon != nil {
 		return errors.New("it runs already")
 	}
@@ -139,20 +153,23 @@ func (h *host) startDaemon(flags []string) error {
 	exited := make(chan struct{})
 	h.daemon, h.exited = cmd, exited
 	go func() { cmd.Wait(); close(exited) }()
-	return h.ready()
+	return h.answers(codes)
 }
 
-// ready waits until vpc status says so.
-func (h *host) ready() error {
+// answers waits until vpc status ends with one of the codes.
+func (h *host) answers(codes []int) error {
 	var out output
 	var err error
-	for end := time.Now().Add(readiness); time.Now().Before(end); time.Sleep(pause) {
-		if err = h.alive(); err != nil {
-			return err
+	var dead error
+	ready := poll(readiness, func() bool {
+		if dead = h.alive(); dead != nil {
+			return true
 		}
-		if out, err = h.run(patience, "vpc", "status"); err == nil {
-			return nil
-		}
+		out, err = h.run(patience, "vpc", "status")
+		return slices.Contains(codes, out.exit)
+	})
+	if ready {
+		return dead
 	}
 	return fmt.Errorf("not ready after %s: %w\n%s%s", readiness, err, out.stdout, out.stderr)
 }
@@ -214,14 +231,10 @@ func cmdEventually(c call, args []string) error {
 	if err != nil {
 		return err
 	}
-	for end := time.Now().Add(limit); ; time.Sleep(pause) {
-		if err = c.do(args[1:]); err == nil {
-			return nil
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("not within %s: %w", limit, err)
-		}
+	if !poll(limit, func() bool { err = c.do(args[1:]); return err == nil }) {
+		return fmt.Errorf("not within %s: %w", limit, err)
 	}
+	return nil
 }
 
 // cmdRepeat runs the commands of a file a number of times.

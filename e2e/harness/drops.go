@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/client"
@@ -61,18 +60,18 @@ func (h *host) awaitDrops(before, want drops) error {
 		}
 		return n
 	}
-	for end := time.Now().Add(arrival); ; time.Sleep(pause) {
-		now, err := h.drops()
-		if err != nil {
-			return err
+	var err error
+	poll(arrival, func() bool {
+		var now drops
+		if now, err = h.drops(); err != nil {
+			return true
 		}
-		done := got != nil && maps.Equal(got, want)
+		equal := got != nil && maps.Equal(got, want)
 		got = now.since(before)
-		if done && maps.Equal(got, want) {
-			return nil
-		}
-		if total(got) > total(want) || time.Now().After(end) {
-			return fmt.Errorf("drops rose by %v, want %v", got, want)
-		}
+		return equal && maps.Equal(got, want) || total(got) > total(want)
+	})
+	if err == nil && !maps.Equal(got, want) {
+		err = fmt.Errorf("drops rose by %v, want %v", got, want)
 	}
+	return err
 }

@@ -16,7 +16,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -48,6 +47,7 @@ type host struct {
 	servers []*probe.Echo
 	hold    *probe.Hold
 	loss    *meter.Loss
+	denied  *denied
 	marks   map[string]meter.Dump
 	before  meter.Dump
 }
@@ -103,7 +103,7 @@ func commands() map[string]command {
 		"serve": cmdServe, "ok": cmdOK, "blocked": cmdBlocked, "forge": cmdForge, "bringup": cmdBringUp,
 		"maxsize": cmdMaxSize, "arrives": cmdArrives, "neighbours": cmdNeighbours,
 		"linklocal": cmdLinkLocal, "hostaddress": cmdHostAddress, "nolisteners": cmdNoListeners, "unchanged": cmdUnchanged,
-		"hold": cmdHold, "loss": cmdLoss, "kills": cmdKills, "flows": cmdFlows,
+		"hold": cmdHold, "denied": cmdDenied, "loss": cmdLoss, "kills": cmdKills, "flows": cmdFlows,
 		"mark": cmdMark, "same": cmdSame, "eventually": cmdEventually, "repeat": cmdRepeat,
 	}
 }
@@ -182,6 +182,9 @@ func (h *host) stopTraffic() {
 	if h.loss != nil {
 		h.loss.Stop()
 	}
+	if h.denied != nil {
+		h.stopDenied()
+	}
 	for _, s := range h.servers {
 		s.Close()
 	}
@@ -191,16 +194,16 @@ func (h *host) stopTraffic() {
 // namespaces in the background, so a difference is looked at again.
 func (h *host) reportLeaks() {
 	var changes []meter.Change
-	for range leakTries {
-		after, err := meter.Take(h.scope())
-		if err != nil {
-			h.t.Errorf("leak meter: %v", err)
-			return
+	var err error
+	poll(teardown, func() bool {
+		var after meter.Dump
+		if after, err = meter.Take(h.scope()); err == nil {
+			changes = meter.Compare(h.before, after)
 		}
-		if changes = meter.Compare(h.before, after); len(changes) == 0 {
-			return
-		}
-		time.Sleep(pause)
+		return err != nil || len(changes) == 0
+	})
+	if err != nil {
+		h.t.Errorf("leak meter: %v", err)
 	}
 	for _, ch := range changes {
 		h.t.Errorf("leak: %v", ch)

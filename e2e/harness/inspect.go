@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
-	"time"
 
 	"github.com/vpcfabric/vpc/e2e/meter"
 	"github.com/vpcfabric/vpc/e2e/netns"
@@ -58,8 +57,10 @@ func cmdArrives(c call, args []string) error {
 	if err := probe.Send(c.full(args[2]), p, neg.n); err != nil {
 		return err
 	}
-	for end := time.Now().Add(arrival); sniffers[to].Count() < neg.n && time.Now().Before(end); time.Sleep(pause) {
+	if sniffers[to] == nil {
+		return fmt.Errorf("%s is not another namespace of this script", to)
 	}
+	poll(arrival, func() bool { return sniffers[to].Count() >= neg.n })
 	for alias, s := range sniffers {
 		want := 0
 		if alias == to {
@@ -182,4 +183,65 @@ func cmdNoListeners(c call, _ []string) error {
 		return errors.New("not even its own socket was found")
 	}
 	return nil
+}
+
+// denied is a stream that must not arrive anywhere.
+type denied struct {
+	stream   *probe.Stream
+	sniffers map[string]*probe.Sniffer
+}
+
+// cmdDenied sends a forbidden stream while other things happen.
+//
+//	denied start x b:9     a thousand packets a second, each from another port
+//	denied end             some were sent, none was seen
+func cmdDenied(c call, args []string) error {
+	switch {
+	case len(args) == 3 && args[0] == "start" && c.denied == nil:
+		return c.startDenied(args[1], args[2])
+	case len(args) == 1 && args[0] == "end" && c.denied != nil:
+		sent, seen, err := c.stopDenied()
+		fmt.Fprintf(c.ts.Stdout(), "%d sent\n", sent)
+		if err == nil && (sent == 0 || seen != 0) {
+			err = fmt.Errorf("of %d packets %d arrived", sent, seen)
+		}
+		return err
+	}
+	return errors.New("want start FROM TO:PORT, then end")
+}
+
+func (c call) startDenied(from, to string) (err error) {
+	p := probe.Packet{Proto: "udp", Token: probe.NewToken(), SrcPort: 1}
+	if p.Dst, p.DstPort, err = c.address(to); err != nil {
+		return err
+	}
+	if p.Src, _, err = c.address(from); err != nil {
+		return err
+	}
+	d := &denied{sniffers: map[string]*probe.Sniffer{}}
+	c.host.denied = d
+	for alias := range c.spaces {
+		if alias == from {
+			continue
+		}
+		if d.sniffers[alias], err = probe.Sniff(c.full(alias), p.Token); err != nil {
+			return err
+		}
+	}
+	d.stream, err = probe.StartStream(c.full(from), p)
+	return err
+}
+
+func (h *host) stopDenied() (sent, seen int, err error) {
+	d := h.denied
+	h.denied = nil
+	if d.stream != nil {
+		sent = d.stream.Close()
+	}
+	for _, s := range d.sniffers {
+		n, e := s.Close()
+		seen += n
+		err = errors.Join(err, e)
+	}
+	return sent, seen, err
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/vpcfabric/vpc/vpcd/api"
 )
 
-// cmdRefused runs the rows of a file against vpc. A row is
+// cmdRefused runs the rows of files against vpc. A row is
 //
 //	EXIT | regular expression of stderr | arguments
 //
@@ -20,15 +20,18 @@ import (
 // exit code, say what is wrong, not crash, and change nothing. All rows run
 // before any of them fails the script.
 func cmdRefused(c call, args []string) error {
-	if len(args) != 1 {
-		return errors.New("want a file of rows")
+	var rows, wrong []string
+	for _, file := range args {
+		rows = append(rows, strings.Split(c.ts.ReadFile(file), "\n")...)
 	}
-	var wrong []string
+	if len(rows) == 0 {
+		return errors.New("want files of rows")
+	}
 	before, err := c.state()
 	if err != nil {
 		return err
 	}
-	for line := range strings.Lines(c.ts.ReadFile(args[0])) {
+	for _, line := range rows {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
@@ -41,7 +44,7 @@ func cmdRefused(c call, args []string) error {
 			return fmt.Errorf("after %s: %w", line, err)
 		}
 		if after != before {
-			wrong = append(wrong, line+"\n    changed the state\n    before "+before+"\n    after  "+after)
+			wrong = append(wrong, line+"\n    changed the state"+difference(before, after))
 			before = after
 		}
 	}
@@ -129,6 +132,18 @@ func (h *host) state() (string, error) {
 	return out.String(), nil
 }
 
+// difference shows the results, one a line, that are not the same.
+func difference(before, after string) string {
+	b, a := strings.Split(before, "\n"), strings.Split(after, "\n")
+	var out strings.Builder
+	for i := range min(len(b), len(a)) {
+		if b[i] != a[i] {
+			fmt.Fprintf(&out, "\n    before %s\n    after  %s", b[i], a[i])
+		}
+	}
+	return out.String()
+}
+
 // cmdUnchanged runs a command and wants the state to be as before, whether the
 // command succeeds or not.
 //
@@ -143,7 +158,7 @@ func cmdUnchanged(c call, args []string) error {
 	}
 	after, err := c.state()
 	if err == nil && after != before {
-		err = fmt.Errorf("the state has changed\nbefore %s\nafter  %s", before, after)
+		err = errors.New("the state has changed" + difference(before, after))
 	}
 	return err
 }

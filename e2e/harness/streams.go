@@ -64,16 +64,14 @@ func cmdHold(c call, args []string) (err error) {
 }
 
 func awaitFlowing(h *probe.Hold, want bool) error {
-	total := 0
-	for end := time.Now().Add(2 * flowing); time.Now().Before(end); time.Sleep(pause) {
-		live, resets := h.Flowing(flowing / 3)
-		total = h.Size()
-		if want && live == total || !want && live == 0 && resets == 0 {
-			return nil
-		}
+	var live, resets int
+	if !poll(2*flowing, func() bool {
+		live, resets = h.Flowing(flowing / 3)
+		return want && live == h.Size() || !want && live == 0 && resets == 0
+	}) {
+		return fmt.Errorf("of %d connections %d flow, %d were reset", h.Size(), live, resets)
 	}
-	live, resets := h.Flowing(flowing / 3)
-	return fmt.Errorf("of %d connections %d flow, %d were reset", total, live, resets)
+	return nil
 }
 
 // cmdLoss measures a stream of numbered packets.
@@ -109,12 +107,10 @@ func cmdLoss(c call, args []string) error {
 // awaitPackets waits until the loss meter has sent some more packets.
 func (h *host) awaitPackets(n int) error {
 	want := h.loss.Sent() + n
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(pause) {
-		if h.loss.Sent() >= want {
-			return nil
-		}
+	if !poll(patience, func() bool { return h.loss.Sent() >= want }) {
+		return errors.New("the loss meter sends nothing")
 	}
-	return errors.New("the loss meter sends nothing")
+	return nil
 }
 
 // cmdKills kills vpcd and starts it again, n times, each time in another phase
@@ -143,7 +139,7 @@ func cmdKills(c call, args []string) error {
 		if err := c.awaitPackets(pps / killWait); err != nil {
 			return err
 		}
-		if err := c.startDaemon(nil); err != nil {
+		if err := c.startDaemon(nil, 0); err != nil {
 			return fmt.Errorf("start %d: %w", i+1, err)
 		}
 		if err := cmdEventually(c, []string{healed.String(), "verify"}); err != nil {

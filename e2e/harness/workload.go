@@ -3,12 +3,14 @@ package harness
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/vpcfabric/vpc/e2e/meter"
 	"github.com/vpcfabric/vpc/e2e/netns"
@@ -146,15 +148,20 @@ func cmdSame(c call, args []string) error {
 	return nil
 }
 
-// cmdWreck destroys the daemon's kernel objects behind its back.
+// cmdWreck destroys or changes the daemon's kernel objects behind its back.
 //
-//	wreck netns | pins | links
+//	wreck pins       every pin is unlinked
+//	wreck programs   every program is detached from its interface
+//	wreck netns | links | down | mtu | mac | sysctl     in each of its namespaces
 func cmdWreck(c call, args []string) error {
 	if len(args) != 1 {
-		return errors.New("want netns, pins or links")
+		return errors.New("want what to destroy")
 	}
-	if args[0] == "pins" {
+	switch args[0] {
+	case "pins":
 		return os.RemoveAll(c.pins())
+	case "programs":
+		return detachPrograms(filepath.Join(c.pins(), "links"))
 	}
 	spaces, err := filepath.Glob(netns.Path("vpc-" + c.name + "-*"))
 	if err != nil {
@@ -164,22 +171,62 @@ func cmdWreck(c call, args []string) error {
 		return errors.New("there is nothing to destroy")
 	}
 	for _, path := range spaces {
-		ns := filepath.Base(path)
-		if args[0] == "netns" {
-			err = netns.Delete(ns)
-		} else {
-			err = deleteLinks(ns)
-		}
-		if err != nil {
+		if err := wreckNetns(filepath.Base(path), args[0]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func deleteLinks(ns string) error {
-	var names []string
-	err := netns.Do(ns, func() error {
+// wreckNetns does one kind of harm to one namespace. One end of a pair takes
+// the other along, so a link that is gone meanwhile is fine.
+func wreckNetns(ns, what string) error {
+	switch what {
+	case "netns":
+		// Busy: it has been made again between its two halves of a deletion.
+		if err := netns.Delete(ns); !errors.Is(err, syscall.EBUSY) {
+			return err
+		}
+		return nil
+	case "sysctl":
+		return netns.Do(ns, func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0) })
+	}
+	change, ok := map[string][]string{"links": {"del"}, "down": {"set", "down"}, "mtu": {"set", "mtu", "1300"},
+		"mac": {"set", "address", "02:de:ad:00:00:02"}}[what]
+	if !ok {
+		return fmt.Errorf("no %q to destroy", what)
+	}
+	links, err := linksOf(ns)
+	if err != nil {
+		return err
+	}
+	for _, name := range links {
+		words := append([]string{"--net=" + netns.Path(ns), "--", "ip", "link", change[0], "dev", name}, change[1:]...)
+		exec.Command("nsenter", words...).Run()
+	}
+	return nil
+}
+
+func detachPrograms(dir string) error {
+	count := 0
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		count++
+		if out, err := exec.Command("bpftool", "link", "detach", "pinned", path).CombinedOutput(); err != nil {
+			return fmt.Errorf("detach %s: %w: %s", path, err, out)
+		}
+		return nil
+	})
+	if err == nil && count == 0 {
+		err = errors.New("there are no links below " + dir)
+	}
+	return err
+}
+
+func linksOf(ns string) (names []string, err error) {
+	err = netns.Do(ns, func() error {
 		links, err := net.Interfaces()
 		for _, l := range links {
 			if l.Flags&net.FlagLoopback == 0 {
@@ -188,9 +235,5 @@ func deleteLinks(ns string) error {
 		}
 		return err
 	})
-	for _, name := range names {
-		// One end of a pair takes the other along: what is gone already is fine.
-		exec.Command("nsenter", "--net="+netns.Path(ns), "--", "ip", "link", "del", name).Run()
-	}
-	return err
+	return names, err
 }

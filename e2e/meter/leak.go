@@ -33,8 +33,8 @@ type Scope struct {
 	// Host is the name of the vpcd under test: namespaces vpc-<Host>-… and
 	// <Host>-…, pins below vpc/<Host>, and paths that contain it count.
 	Host string
-	// Bin is the directory of the binaries under test: their processes and
-	// what those listen on count.
+	// Bin is the directory of the binaries under test: their processes for this
+	// host, and what those listen on, count.
 	Bin string
 	// Alone says that nothing else on the machine makes such objects.
 	Alone bool

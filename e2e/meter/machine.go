@@ -117,14 +117,31 @@ func listeners(d Dump, s Scope) error {
 func (s Scope) owns(users string) bool {
 	for _, part := range strings.Split(users, "pid=")[1:] {
 		pid, _, _ := strings.Cut(part, ",")
-		if exe, err := os.Readlink("/proc/" + pid + "/exe"); err == nil && s.binary(exe) {
+		if _, ok := s.process("/proc/" + pid); ok {
 			return true
 		}
 	}
 	return false
 }
 
-func (s Scope) binary(exe string) bool { return s.Bin != "" && filepath.Dir(exe) == s.Bin }
+// process reads the name of a process that runs a binary under test for this
+// host: its arguments or its environment say so.
+func (s Scope) process(dir string) (name string, ok bool) {
+	exe, err := os.Readlink(dir + "/exe")
+	exe = strings.TrimSuffix(exe, " (deleted)")
+	if err != nil || s.Bin == "" || filepath.Dir(exe) != s.Bin {
+		return "", false
+	}
+	if s.Alone {
+		return filepath.Base(exe), true
+	}
+	for _, file := range []string{"/cmdline", "/environ"} {
+		if b, err := os.ReadFile(dir + file); err == nil && s.path(string(b)) {
+			return filepath.Base(exe), true
+		}
+	}
+	return "", false
+}
 
 // processes are those that run a binary under test.
 func processes(d Dump, s Scope) error {
@@ -133,14 +150,14 @@ func processes(d Dump, s Scope) error {
 		return err
 	}
 	for _, p := range dirs {
-		exe, err := os.Readlink(p + "/exe")
-		if err != nil || !s.binary(strings.TrimSuffix(exe, " (deleted)")) {
+		name, ok := s.process(p)
+		if !ok {
 			continue
 		}
 		args, err := os.ReadFile(p + "/cmdline")
 		// A process without arguments is a zombie or has just ended.
 		if err == nil && len(args) > 0 {
-			d.add(Key{"process", "", filepath.Base(exe)}, strings.ReplaceAll(strings.TrimRight(string(args), "\x00"), "\x00", " "))
+			d.add(Key{"process", "", name}, strings.ReplaceAll(strings.TrimRight(string(args), "\x00"), "\x00", " "))
 		}
 	}
 	return nil

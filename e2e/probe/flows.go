@@ -31,7 +31,7 @@ func ShortFlows(ns string, to netip.Addr, ports []uint16, n, rate int) (served i
 				return nil
 			}
 			// The rate is the load that the test is about, not a wait for anything.
-			time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(rate))))
+			<-time.After(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(rate))))
 			if err := shortFlow(netip.AddrPortFrom(to, ports[int(i)%len(ports)])); err != nil {
 				err = fmt.Errorf("flow %d: %w", i+1, err)
 				failed.CompareAndSwap(nil, &err)

@@ -166,12 +166,7 @@ func TestHoldCountsResets(t *testing.T) {
 	in(t, b, "nft add table ip probe")
 	in(t, b, "nft add chain ip probe in { type filter hook input priority 0 ; }")
 	in(t, b, "nft add rule ip probe in tcp dport 7000 reject with tcp reset")
-	for range 300 {
-		if _, resets := h.Flowing(time.Second); resets == 5 {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	poll(func() bool { _, resets := h.Flowing(time.Second); return resets == 5 })
 	if got := h.Close(); got.Resets != 5 {
 		t.Errorf("all were reset: %+v", got)
 	}
@@ -180,13 +175,22 @@ func TestHoldCountsResets(t *testing.T) {
 
 func awaitAll(t *testing.T, h *Hold) {
 	t.Helper()
-	for range 300 {
-		if n, _ := h.Flowing(100 * time.Millisecond); n == h.Size() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
+	if !poll(func() bool { n, _ := h.Flowing(100 * time.Millisecond); return n == h.Size() }) {
+		t.Fatal("the connections do not flow")
 	}
-	t.Fatal("the connections do not flow")
+}
+
+// poll asks for at most three seconds.
+func poll(done func() bool) bool {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for range 300 {
+		if done() {
+			return true
+		}
+		<-tick.C
+	}
+	return false
 }
 
 func TestShortFlows(t *testing.T) {

@@ -88,6 +88,11 @@ type Agent struct {
 	braked   []string
 	reported record.HostStatus
 	world    *record.World
+	places   map[string]plan.Place
+	// failed: the last pass did not reach what it wanted.
+	failed bool
+	// wrote: the last pass changed the kernel.
+	wrote bool
 }
 
 // New makes an agent; Run starts it.
@@ -122,28 +127,48 @@ func (a *Agent) Run(ctx context.Context) error {
 		if err := a.guarded(ctx); err != nil {
 			return err
 		}
-		if err := a.wait(ctx, wake, moved, resync.C, poll.C); err != nil {
+		full, err := a.wait(ctx, wake, moved, resync.C, poll.C)
+		if err != nil {
 			return err
+		}
+		if full {
+			if err := a.heal(ctx); err != nil {
+				return err
+			}
 		}
 	}
 }
 
-// wait returns when another pass is due.
-func (a *Agent) wait(ctx context.Context, wake, moved <-chan struct{}, resync, poll <-chan time.Time) error {
+// heal reads the whole kernel before it compares. A repair can undo what was
+// right when it was read, as forwarding does with the redirects that a namespace
+// accepts; so after one it is all read again by the pass that follows.
+func (a *Agent) heal(ctx context.Context) error {
+	a.cfg.Kernel.Dirty()
+	if err := a.guarded(ctx); err != nil {
+		return err
+	}
+	if a.hasWritten() {
+		a.cfg.Kernel.Dirty()
+	}
+	return nil
+}
+
+// wait returns when another pass is due; one that failed is due soon. full says
+// that it is time to read the whole kernel.
+func (a *Agent) wait(ctx context.Context, wake, moved <-chan struct{}, resync, poll <-chan time.Time) (full bool, err error) {
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		case <-wake:
-			return nil
+			return false, nil
 		case <-moved:
-			return nil
+			return false, nil
 		case <-resync:
-			a.cfg.Kernel.Dirty()
-			return nil
+			return true, nil
 		case <-poll:
-			if a.placesChanged(ctx) {
-				return nil
+			if a.hasFailed() || a.placesChanged(ctx) {
+				return false, nil
 			}
 			a.cfg.Alive()
 		}
@@ -151,7 +176,8 @@ func (a *Agent) wait(ctx context.Context, wake, moved <-chan struct{}, resync, p
 }
 
 // guarded runs one pass and gives up on one that hangs: the goroutine may sit
-// in the kernel for ever, so nothing waits for it.
+// in the kernel for ever. A pass that is only cancelled is waited for, because
+// whoever cancels closes the kernel's handles next.
 func (a *Agent) guarded(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
@@ -163,11 +189,9 @@ func (a *Agent) guarded(ctx context.Context) error {
 	select {
 	case <-done:
 		a.cfg.Alive()
-		return nil
+		return ctx.Err()
 	case <-limit.C:
 		return fmt.Errorf("%w within %s", ErrStuck, a.cfg.PassLimit)
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 
@@ -176,36 +200,73 @@ func (a *Agent) Pass(ctx context.Context) {
 	a.pass.Lock()
 	defer a.pass.Unlock()
 	w, err := a.cfg.Source.Snapshot(ctx)
+	if ctx.Err() != nil {
+		return
+	}
 	if err != nil {
 		a.cfg.Logger.Error("cannot read the records; the kernel stays as it is", "err", err)
-		a.report(ctx, record.HostStatus{}, []string{"the records cannot be read: " + err.Error()})
+		a.setFailed()
+		a.report(ctx, a.before(), []string{"the records cannot be read: " + err.Error()})
 		return
 	}
 	p := plan.Build(w, a.facts(ctx, w))
 	rep, err := a.cfg.Kernel.Apply(ctx, p.Spec)
-	a.remember(w, p, rep)
-	a.report(ctx, a.status(p, rep), a.reasons(p, rep, err))
+	if ctx.Err() != nil {
+		return // stopping is no failure to report
+	}
+	a.remember(w, p, rep, err)
+	a.report(ctx, a.status(p, rep, err), a.reasons(p, rep, err))
 }
 
-func (a *Agent) remember(w *record.World, p plan.Plan, rep dataplane.Report) {
+func (a *Agent) remember(w *record.World, p plan.Plan, rep dataplane.Report, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.world, a.last, a.braked = w, p, rep.Braked
+	a.world, a.last, a.braked, a.failed, a.wrote = w, p, rep.Braked, err != nil, rep.Writes > 0
 }
 
-// facts asks where every workload of this host is now.
+func (a *Agent) setFailed() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.failed = true
+}
+
+func (a *Agent) hasWritten() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.wrote
+}
+
+func (a *Agent) hasFailed() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.failed
+}
+
+// facts asks where every workload of this host is now. Where nobody knows, it
+// is taken to be where it was: an engine that does not answer must not cost its
+// containers their network.
 func (a *Agent) facts(ctx context.Context, w *record.World) plan.Facts {
+	a.mu.Lock()
+	before := a.places
+	a.mu.Unlock()
 	f := plan.Facts{Host: a.cfg.Host, MTU: a.cfg.MTU, Places: map[string]plan.Place{}}
 	for _, target := range targets(w, a.cfg.Host) {
 		p, err := a.cfg.Resolver.Locate(ctx, target)
-		if err != nil {
-			if !errors.Is(err, attach.ErrGone) {
-				a.cfg.Logger.Warn("cannot find a workload", "target", target, "err", err)
-			}
+		if err == nil {
+			f.Places[target] = plan.Place{Netns: p.Netns, Device: p.Device}
 			continue
 		}
-		f.Places[target] = plan.Place{Netns: p.Netns, Device: p.Device}
+		if errors.Is(err, attach.ErrGone) {
+			continue
+		}
+		a.cfg.Logger.Warn("cannot find a workload", "target", target, "err", err)
+		if was, ok := before[target]; ok {
+			f.Places[target] = was
+		}
 	}
+	a.mu.Lock()
+	a.places = f.Places
+	a.mu.Unlock()
 	return f
 }
 
@@ -232,17 +293,23 @@ func (a *Agent) placesChanged(ctx context.Context) bool {
 	return !maps.Equal(now.Spec.Ports, last.Spec.Ports)
 }
 
-func (a *Agent) status(p plan.Plan, rep dataplane.Report) record.HostStatus {
+// status is what there is to report. Without a revision the one before stands:
+// a kernel that did not follow has not applied this one.
+func (a *Agent) status(p plan.Plan, rep dataplane.Report, err error) record.HostStatus {
 	up := map[string]bool{}
 	for eni, ok := range rep.Up {
 		if ok {
 			up[p.Names[eni]] = true
 		}
 	}
-	return record.HostStatus{Up: up, Host: api.Host{
+	s := record.HostStatus{Up: up, Host: api.Host{
 		AppliedRevision: api.Ptr(p.Spec.Revision), Mtu: api.Ptr(int32(a.cfg.MTU)),
 		Workloads: api.Ptr(int32(len(p.Spec.Ports))), Subnets: api.Ptr(int32(len(p.Spec.Subnets))),
 	}}
+	if err != nil {
+		s.Host.AppliedRevision = a.before().Host.AppliedRevision
+	}
+	return s
 }
 
 // reasons say why this host is not simply ready.
@@ -254,7 +321,7 @@ func (a *Agent) reasons(p plan.Plan, rep dataplane.Report, err error) []string {
 	}
 	if len(rep.Braked) > 0 {
 		out = append(out, fmt.Sprintf("brake: %d interfaces are in the kernel that no record and no tombstone names (%s); nothing is removed until `vpc host confirm`",
-			len(rep.Braked), rep.Braked[0]))
+			len(rep.Braked), slices.Min(rep.Braked)))
 	}
 	return append(out, p.Problems...)
 }

@@ -157,7 +157,8 @@ func (l *Local) Confirm(ctx context.Context) (int, error) {
 	}
 	l.agent.cfg.Logger.Warn("the brake is lifted", "interfaces", strings.Join(held, ", "))
 	l.agent.cfg.Kernel.Lift(held)
-	l.agent.Pass(ctx)
+	// A caller that hangs up must not leave half of it.
+	l.agent.Pass(context.WithoutCancel(ctx))
 	return len(held), nil
 }
 

@@ -33,10 +33,6 @@ func (a *Agent) report(ctx context.Context, s record.HostStatus, reasons []strin
 		h.State = api.HostStateDegraded
 	}
 	h.Ready = api.Ptr(h.State == api.HostStateReady)
-	if h.AppliedRevision == nil {
-		// Nothing was applied: what was before still stands.
-		h.AppliedRevision, s.Up = before.Host.AppliedRevision, before.Up
-	}
 	now := a.cfg.Now()
 	if same(before, s) && before.Host.LastPassTime != nil && now.Sub(*before.Host.LastPassTime) < quietReport {
 		return
@@ -51,6 +47,13 @@ func (a *Agent) report(ctx context.Context, s record.HostStatus, reasons []strin
 	a.mu.Lock()
 	a.reported = s
 	a.mu.Unlock()
+}
+
+// before is what was reported last.
+func (a *Agent) before() record.HostStatus {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.reported
 }
 
 // same ignores the time.

@@ -7,15 +7,21 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/vpcfabric/vpc/dataplane/spec"
 	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/internal/record"
+)
+
+// Sizes that a subnet can have, in bits of its prefix.
+const (
+	minSubnetBits = 16
+	maxSubnetBits = 28
 )
 
 // Place is where a workload is at the moment.
@@ -50,12 +56,23 @@ type Plan struct {
 type builder struct {
 	w *record.World
 	f Facts
+	// doubtful are records whose index is not theirs alone, with the reason.
+	doubtful map[string]error
 	Plan
+}
+
+// wiring is all that one interface needs, gathered before any of it is entered.
+type wiring struct {
+	port    spec.Port
+	segment spec.Subnet
+	groups  spec.Groups
+	rules   map[spec.RuleSetID]spec.RuleSet
+	routes  map[spec.RouteKey]spec.Route
 }
 
 // Build plans one host.
 func Build(w *record.World, f Facts) Plan {
-	b := &builder{w: w, f: f, Plan: Plan{
+	b := &builder{w: w, f: f, doubtful: doubtful(w), Plan: Plan{
 		Names: map[spec.ENI]string{},
 		Spec: &spec.Host{
 			Name: f.Host, Revision: w.Revision, MTU: f.MTU,
@@ -91,47 +108,38 @@ func (b *builder) attached(id string, n *record.NetworkInterface) error {
 		b.Gone = append(b.Gone, id)
 		return nil
 	}
-	vpc, ok := b.w.Vpcs[n.Interface.VpcId]
-	if !ok {
-		return fmt.Errorf("its VPC %s has no record", n.Interface.VpcId)
+	if err := b.doubtful[id]; err != nil {
+		return err
 	}
-	subnet, ok := b.w.Subnets[n.Interface.SubnetId]
-	if !ok {
-		return fmt.Errorf("its subnet %s has no record", n.Interface.SubnetId)
-	}
-	segment, err := b.subnet(vpc, subnet)
+	vpc, subnet, err := b.parents(n)
 	if err != nil {
+		return err
+	}
+	x := wiring{rules: map[spec.RuleSetID]spec.RuleSet{}}
+	if x.segment, err = segment(vpc, subnet); err != nil {
 		return err
 	}
 	groups, err := b.groups(n)
 	if err != nil {
 		return err
 	}
-	port, err := b.port(n, place, vpc, segment, groups)
-	if err != nil {
+	if x.groups, err = indices(groups); err != nil {
 		return err
 	}
-	if port.Table, err = b.routes(vpc, subnet); err != nil {
+	if err := b.port(&x, n, place, vpc, groups); err != nil {
 		return err
 	}
-	return b.place(n, port, groups)
+	if x.port.Table, x.routes, err = b.routes(vpc, subnet); err != nil {
+		return err
+	}
+	return b.enter(spec.ENI(n.Index), x)
 }
 
-// place enters the port and its addresses, all or nothing.
-func (b *builder) place(n *record.NetworkInterface, port spec.Port, groups []*record.SecurityGroup) error {
-	members := make([]spec.Group, len(groups))
-	for i, g := range groups {
-		members[i] = spec.Group(g.Index)
-	}
-	set, err := spec.MakeGroups(members)
-	if err != nil {
-		return err
-	}
-	eni := spec.ENI(n.Index)
-	e := spec.Endpoint{ENI: eni, Subnet: port.Subnet, MAC: port.MAC, Groups: set}
-	keys := []spec.EndpointKey{{VPC: port.VPC, Addr: port.Addr.Addr()}}
-	for _, a := range port.Extra.List() {
-		keys = append(keys, spec.EndpointKey{VPC: port.VPC, Addr: a})
+// enter adds an interface to the spec, all of it or nothing.
+func (b *builder) enter(eni spec.ENI, x wiring) error {
+	keys := []spec.EndpointKey{{VPC: x.port.VPC, Addr: x.port.Addr.Addr()}}
+	for _, a := range x.port.Extra.List() {
+		keys = append(keys, spec.EndpointKey{VPC: x.port.VPC, Addr: a})
 	}
 	for _, k := range keys {
 		if other, taken := b.Spec.Endpoints[k]; taken {
@@ -139,87 +147,126 @@ func (b *builder) place(n *record.NetworkInterface, port spec.Port, groups []*re
 		}
 	}
 	for _, k := range keys {
-		b.Spec.Endpoints[k] = e
+		b.Spec.Endpoints[k] = spec.Endpoint{ENI: eni, Subnet: x.port.Subnet, MAC: x.port.MAC, Groups: x.groups}
 	}
-	b.Spec.Ports[eni] = port
+	b.Spec.Subnets[x.port.Subnet] = x.segment
+	maps.Copy(b.Spec.RuleSets, x.rules)
+	maps.Copy(b.Spec.Routes, x.routes)
+	b.Spec.Ports[eni] = x.port
 	return nil
 }
 
-func (b *builder) port(n *record.NetworkInterface, place Place, vpc *record.Vpc, subnet spec.Subnet, groups []*record.SecurityGroup) (spec.Port, error) {
-	primary, err := netip.ParseAddr(n.Interface.PrivateIpAddress)
-	if err != nil || !subnet.CIDR.Contains(primary) {
-		return spec.Port{}, fmt.Errorf("primary address %q is not in %s", n.Interface.PrivateIpAddress, subnet.CIDR)
+// parents are the VPC and the subnet of an interface.
+func (b *builder) parents(n *record.NetworkInterface) (*record.Vpc, *record.Subnet, error) {
+	vpcID, subnetID := n.Interface.VpcId, n.Interface.SubnetId
+	vpc, ok := b.w.Vpcs[vpcID]
+	if !ok {
+		return nil, nil, fmt.Errorf("its VPC %s has no record", vpcID)
+	}
+	subnet, ok := b.w.Subnets[subnetID]
+	if !ok {
+		return nil, nil, fmt.Errorf("its subnet %s has no record", subnetID)
+	}
+	if subnet.Subnet.VpcId != vpcID {
+		return nil, nil, fmt.Errorf("its subnet %s belongs to another VPC, %s", subnetID, subnet.Subnet.VpcId)
+	}
+	return vpc, subnet, cmp.Or(b.doubtful[vpcID], b.doubtful[subnetID])
+}
+
+// port fills in the port and its rule sets.
+func (b *builder) port(x *wiring, n *record.NetworkInterface, place Place, vpc *record.Vpc, groups []*record.SecurityGroup) error {
+	primary, err := address(x.segment, n.Interface.PrivateIpAddress)
+	if err != nil {
+		return err
 	}
 	var extra []netip.Addr
 	for _, a := range n.Interface.PrivateIpAddresses {
-		x, err := netip.ParseAddr(a.PrivateIpAddress)
-		if err != nil || !subnet.CIDR.Contains(x) {
-			return spec.Port{}, fmt.Errorf("address %q is not in %s", a.PrivateIpAddress, subnet.CIDR)
+		other, err := address(x.segment, a.PrivateIpAddress)
+		if err != nil {
+			return err
 		}
-		if x != primary {
-			extra = append(extra, x)
+		if other != primary {
+			extra = append(extra, other)
 		}
 	}
-	egress, ingress, err := b.rules(groups)
-	if err != nil {
-		return spec.Port{}, err
-	}
-	p := spec.Port{
-		ID: n.Interface.NetworkInterfaceId, VPC: spec.VPC(vpc.Index), Subnet: b.subnetID(n), Kind: spec.Veth,
+	subnet := b.w.Subnets[n.Interface.SubnetId]
+	x.port = spec.Port{
+		ID: n.Interface.NetworkInterfaceId, VPC: x.segment.VPC, Subnet: spec.SubnetID(subnet.Index), Kind: spec.Veth,
 		Netns: place.Netns, Name: n.Attached.IfName, MAC: spec.MACOf(spec.ENI(n.Index)),
-		Addr: netip.PrefixFrom(primary, subnet.CIDR.Bits()), Extra: spec.MakeAddrs(extra),
-		Egress: egress, Ingress: ingress,
+		Addr: netip.PrefixFrom(primary, x.segment.CIDR.Bits()), Extra: spec.MakeAddrs(extra),
 		SourceDestCheck: n.Interface.SourceDestCheck == nil || *n.Interface.SourceDestCheck,
 		CutTracked:      vpc.Revocation == api.RevocationCut,
 	}
 	if place.Device != "" {
-		p.Kind, p.Name = spec.Tap, place.Device
+		x.port.Kind, x.port.Name = spec.Tap, place.Device
 	} else if !n.Attached.NoDefaultRoute {
-		p.Gateway = subnet.Router
+		x.port.Gateway = x.segment.Router
+	}
+	x.port.Egress, x.port.Ingress, err = b.rules(x.rules, groups)
+	return err
+}
+
+// address reads one address of a workload in the segment.
+func address(s spec.Subnet, text string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(text)
+	if err != nil || !s.CIDR.Contains(a) {
+		return netip.Addr{}, fmt.Errorf("address %q is not in %s", text, s.CIDR)
+	}
+	if a == s.Router {
+		return netip.Addr{}, fmt.Errorf("address %s is the router's", a)
+	}
+	return a, nil
+}
+
+// segment is the subnet as the data plane sees it; the first address after the
+// network's is the router's.
+func segment(vpc *record.Vpc, s *record.Subnet) (spec.Subnet, error) {
+	cidr, err := prefix(s.Subnet.CidrBlock)
+	if err == nil && (cidr.Bits() < minSubnetBits || cidr.Bits() > maxSubnetBits) {
+		err = fmt.Errorf("%s is no size of a subnet", cidr)
+	}
+	if err != nil {
+		return spec.Subnet{}, fmt.Errorf("subnet %s: %w", s.Subnet.SubnetId, err)
+	}
+	return spec.Subnet{
+		ID: s.Subnet.SubnetId, VPC: spec.VPC(vpc.Index), CIDR: cidr,
+		Router: cidr.Addr().Next(), MAC: spec.RouterMAC(spec.SubnetID(s.Index)),
+	}, nil
+}
+
+// prefix reads a canonical IPv4 prefix: two spellings would be two keys for one
+// entry of the kernel.
+func prefix(s string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, err
+	}
+	if !p.Addr().Is4() || p != p.Masked() {
+		return p, fmt.Errorf("%q is not a canonical IPv4 prefix", s)
 	}
 	return p, nil
 }
 
-func (b *builder) subnetID(n *record.NetworkInterface) spec.SubnetID {
-	return spec.SubnetID(b.w.Subnets[n.Interface.SubnetId].Index)
-}
-
-func (b *builder) subnet(vpc *record.Vpc, s *record.Subnet) (spec.Subnet, error) {
-	id := spec.SubnetID(s.Index)
-	if have, ok := b.Spec.Subnets[id]; ok {
-		return have, nil
-	}
-	cidr, err := netip.ParsePrefix(s.Subnet.CidrBlock)
-	if err != nil {
-		return spec.Subnet{}, fmt.Errorf("subnet %s: %w", s.Subnet.SubnetId, err)
-	}
-	segment := spec.Subnet{
-		ID: s.Subnet.SubnetId, VPC: spec.VPC(vpc.Index), CIDR: cidr, Router: cidr.Addr().Next(), MAC: spec.RouterMAC(id),
-	}
-	b.Spec.Subnets[id] = segment
-	return segment, nil
-}
-
-// routes enters the routes of the subnet's table: its own, or the main one.
-func (b *builder) routes(vpc *record.Vpc, s *record.Subnet) (spec.RouteTable, error) {
+// routes are those of the subnet's table: its own, or the main one.
+func (b *builder) routes(vpc *record.Vpc, s *record.Subnet) (spec.RouteTable, map[spec.RouteKey]spec.Route, error) {
 	t, err := b.tableOf(vpc, s)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	table := spec.RouteTable(t.Index)
+	table, routes := spec.RouteTable(t.Index), map[spec.RouteKey]spec.Route{}
 	for _, r := range t.Table.Routes {
-		dest, err := netip.ParsePrefix(r.DestinationCidrBlock)
+		dest, err := prefix(r.DestinationCidrBlock)
 		if err != nil {
-			return 0, fmt.Errorf("route table %s: %w", t.Table.RouteTableId, err)
+			return 0, nil, fmt.Errorf("route table %s: %w", t.Table.RouteTableId, err)
 		}
 		// Whatever leads nowhere that is built still wins its prefix, and drops.
 		target := spec.Blackhole
 		if r.GatewayId == "local" {
 			target = spec.Local
 		}
-		b.Spec.Routes[spec.RouteKey{Table: table, Dest: dest}] = spec.Route{Target: target}
+		routes[spec.RouteKey{Table: table, Dest: dest}] = spec.Route{Target: target}
 	}
-	return table, nil
+	return table, routes, nil
 }
 
 func (b *builder) tableOf(vpc *record.Vpc, s *record.Subnet) (*record.RouteTable, error) {
@@ -231,7 +278,7 @@ func (b *builder) tableOf(vpc *record.Vpc, s *record.Subnet) (*record.RouteTable
 		}
 		for _, a := range t.Table.Associations {
 			if a.SubnetId == s.Subnet.SubnetId {
-				return t, nil
+				return t, b.doubtful[id]
 			}
 			if a.Main != nil && *a.Main {
 				main = t
@@ -241,126 +288,5 @@ func (b *builder) tableOf(vpc *record.Vpc, s *record.Subnet) (*record.RouteTable
 	if main == nil {
 		return nil, fmt.Errorf("VPC %s has no main route table", vpc.Vpc.VpcId)
 	}
-	return main, nil
-}
-
-func (b *builder) groups(n *record.NetworkInterface) ([]*record.SecurityGroup, error) {
-	var out []*record.SecurityGroup
-	for _, g := range n.Interface.Groups {
-		r, ok := b.w.Groups[g.GroupId]
-		if !ok {
-			return nil, fmt.Errorf("its security group %s has no record", g.GroupId)
-		}
-		if r.Group.VpcId != n.Interface.VpcId {
-			return nil, fmt.Errorf("its security group %s belongs to another VPC", g.GroupId)
-		}
-		out = append(out, r)
-	}
-	return out, nil
-}
-
-// rules merges the groups of one interface: the union of all that allow.
-func (b *builder) rules(groups []*record.SecurityGroup) (egress, ingress spec.RuleSetID, err error) {
-	var out, in []spec.Rule
-	for _, g := range groups {
-		for _, r := range g.Rules {
-			rule, ok, err := b.rule(g, r)
-			if err != nil {
-				return egress, ingress, fmt.Errorf("rule %s: %w", r.SecurityGroupRuleId, err)
-			}
-			if !ok {
-				continue
-			}
-			if api.Val(r.IsEgress) {
-				out = append(out, rule)
-			} else {
-				in = append(in, rule)
-			}
-		}
-	}
-	return b.ruleSet(out), b.ruleSet(in), nil
-}
-
-func (b *builder) ruleSet(rules []spec.Rule) spec.RuleSetID {
-	id, set := spec.MakeRuleSet(rules)
-	b.Spec.RuleSets[id] = set
-	return id
-}
-
-// rule compiles one rule; ok is false for one that matches nobody, such as a
-// reference to a group that is gone.
-func (b *builder) rule(g *record.SecurityGroup, r api.SecurityGroupRule) (spec.Rule, bool, error) {
-	proto, err := protocol(r.IpProtocol)
-	if err != nil {
-		return spec.Rule{}, false, err
-	}
-	rule := spec.Rule{Protocol: proto, FromPort: -1, ToPort: -1, ID: RuleIndex(r.SecurityGroupRuleId)}
-	if r.FromPort != nil && r.ToPort != nil {
-		rule.FromPort, rule.ToPort = *r.FromPort, *r.ToPort
-	}
-	if (proto == tcp || proto == udp) && rule.FromPort == -1 {
-		rule.FromPort, rule.ToPort = 0, 65535
-	}
-	if proto != tcp && proto != udp && proto != icmp {
-		rule.FromPort, rule.ToPort = -1, -1
-	}
-	switch {
-	case r.CidrIpv4 != "":
-		if rule.Prefix, err = netip.ParsePrefix(r.CidrIpv4); err != nil {
-			return spec.Rule{}, false, err
-		}
-	case r.ReferencedGroupInfo != nil:
-		ref, ok := b.w.Groups[r.ReferencedGroupInfo.GroupId]
-		if !ok || ref.Group.VpcId != g.Group.VpcId {
-			return spec.Rule{}, false, nil
-		}
-		rule.Group = spec.Group(ref.Index)
-	default:
-		return spec.Rule{}, false, fmt.Errorf("names no source that is known here")
-	}
-	return rule, true, nil
-}
-
-const (
-	icmp = 1
-	tcp  = 6
-	udp  = 17
-)
-
-func protocol(s string) (int16, error) {
-	switch s {
-	case "-1":
-		return spec.AnyProtocol, nil
-	case "icmp":
-		return icmp, nil
-	case "tcp":
-		return tcp, nil
-	case "udp":
-		return udp, nil
-	}
-	n, err := strconv.ParseUint(s, 10, 8)
-	if err != nil {
-		return 0, fmt.Errorf("protocol %q", s)
-	}
-	return int16(n), nil
-}
-
-// RuleIndex is the number that stands for a rule in verdicts: the first eight
-// hex digits of its id.
-func RuleIndex(id string) uint32 {
-	hex := strings.TrimPrefix(id, "sgr-")
-	n, err := strconv.ParseUint(hex[:min(8, len(hex))], 16, 32)
-	if err != nil {
-		return 0
-	}
-	return uint32(n)
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
+	return main, b.doubtful[main.Table.RouteTableId]
 }

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -37,13 +38,18 @@ func AddressKey(subnet string, a netip.Addr) string {
 
 // ParseAddressKey is the inverse of AddressKey.
 func ParseAddressKey(key string) (netip.Addr, error) {
-	var b [4]byte
-	hex := key[strings.LastIndexByte(key, '/')+1:]
-	if _, err := fmt.Sscanf(hex, "%02x%02x%02x%02x", &b[0], &b[1], &b[2], &b[3]); err != nil {
+	b, err := hex.DecodeString(key[strings.LastIndexByte(key, '/')+1:])
+	if err == nil && len(b) != net4 {
+		err = fmt.Errorf("%d bytes", len(b))
+	}
+	if err != nil {
 		return netip.Addr{}, fmt.Errorf("address claim %q: %w", key, err)
 	}
-	return netip.AddrFrom4(b), nil
+	return netip.AddrFrom4([net4]byte(b)), nil
 }
+
+// net4 is the size of an IPv4 address, bytes.
+const net4 = 4
 
 // TombstoneKey confirms the deletion of the record with this id.
 func TombstoneKey(id string) string { return Tombstones + id }

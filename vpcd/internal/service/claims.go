@@ -1,6 +1,8 @@
 package service
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"iter"
 	"math"
@@ -19,11 +21,20 @@ const (
 	lastVNI  = 1<<24 - 1
 )
 
-// nextIndex takes the next value of the sequence kind. Sequences start at 1
-// and never give a value twice, also not one whose owner is gone: the kernel
-// may still hold state under it.
+// nextIndex takes the next value of the sequence kind. A sequence never gives a
+// value twice, also not one whose owner is gone: the kernel may still hold state
+// under it. For the same reason it begins somewhere: after the loss of a store,
+// a new one must not name what the old one left in the kernel.
 func (c *change) nextIndex(kind string) (uint32, error) {
-	return c.nextValue(kind, 1, math.MaxUint32-1)
+	return c.nextValue(kind, c.firstIndex(), math.MaxUint32-1)
+}
+
+// randomIndex leaves three quarters of the range for the sequence to go on.
+func randomIndex() uint32 {
+	var b [4]byte
+	// rand.Read never fails: it ends the process instead.
+	_, _ = rand.Read(b[:])
+	return binary.NativeEndian.Uint32(b[:])>>2 | 1<<24
 }
 
 // nextVNI takes the overlay identifier of a new subnet.
@@ -32,7 +43,7 @@ func (c *change) nextVNI() (uint32, error) { return c.nextValue("vni", firstVNI,
 func (c *change) nextValue(name string, first, last uint32) (uint32, error) {
 	value := first
 	if counter, ok := store.Get[*record.Counter](c.tx, record.Counters+name); ok {
-		value = max(first, counter.Next)
+		value = counter.Next
 	}
 	if value > last {
 		return 0, api.Errorf("InsufficientCapacity", "", "all numbers of the sequence %s, %d to %d, have been used; start a new store", name, first, last)

@@ -38,6 +38,8 @@ func newBench(t testing.TB, edit ...func(*Config)) *bench {
 		Store: storetest.Open(t, record.Decode),
 		Now:   func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) },
 		NewID: func(prefix string) string { return fmt.Sprintf("%s%017x", prefix, ids.Add(1)) },
+
+		FirstIndex: func() uint32 { return 1 },
 	}
 	for _, e := range edit {
 		e(&cfg)

@@ -25,9 +25,11 @@ type Config struct {
 	Limits map[string]int64
 	// StrictCIDRs turns AWS's table of restricted CIDR associations on.
 	StrictCIDRs bool
-	// Now and NewID are replaced in tests; nil means the clock and random ids.
-	Now   func() time.Time
-	NewID func(prefix string) string
+	// Now, NewID and FirstIndex are replaced in tests; nil means the clock,
+	// random ids, and sequences of indices that begin at a random value.
+	Now        func() time.Time
+	NewID      func(prefix string) string
+	FirstIndex func() uint32
 }
 
 // Service answers the actions. It holds no state of its own: everything it
@@ -42,6 +44,7 @@ type Service struct {
 	strictCIDRs bool
 	now         func() time.Time
 	newID       func(prefix string) string
+	firstIndex  func() uint32
 }
 
 // New makes a service. It trusts cfg.Limits: see CheckLimit.
@@ -56,6 +59,7 @@ func New(cfg Config) *Service {
 		strictCIDRs: cfg.StrictCIDRs,
 		now:         cfg.Now,
 		newID:       cfg.NewID,
+		firstIndex:  cfg.FirstIndex,
 	}
 	if s.region == "" {
 		s.region = "local-1"
@@ -68,6 +72,9 @@ func New(cfg Config) *Service {
 	}
 	if s.newID == nil {
 		s.newID = randomID
+	}
+	if s.firstIndex == nil {
+		s.firstIndex = randomIndex
 	}
 	return s
 }

@@ -1,0 +1,122 @@
+package kernels
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// bootTime bounds one machine with all its tests, under emulation.
+const bootTime = 15 * time.Minute
+
+var series = []string{"6.1", "6.12"}
+
+// TestKernels boots every supported kernel. VPC_KERNELS=1 wants all of them,
+// VPC_KERNELS=6.1 that one; VPC_KERNELS_TESTS limits the packages and
+// VPC_KERNELS_RUN, like -run, the tests.
+func TestKernels(t *testing.T) {
+	which := os.Getenv("VPC_KERNELS")
+	if which == "" {
+		t.Skip("boots whole kernels, which takes minutes: VPC_KERNELS=1, or make kernels")
+	}
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the kernels are amd64")
+	}
+	cache, err := cacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, tests, init := binaries(t)
+	for _, s := range series {
+		if which != "1" && which != s {
+			continue
+		}
+		t.Run(s, func(t *testing.T) {
+			deb, err := fetch(s, cache)
+			if errors.Is(err, errNotOffered) && os.Getenv("CI") == "" {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			run(t, deb, root, init, tests)
+		})
+	}
+}
+
+// binaries compiles every package of the programs and the data plane that has
+// tests.
+func binaries(t *testing.T) (root string, tests []binary, init string) {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := exec.Command("go", "list", "-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}", "./bpf/...", "./dataplane/...")
+	list.Dir = root
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packages []string
+	only := strings.Fields(os.Getenv("VPC_KERNELS_TESTS"))
+	for _, p := range strings.Fields(string(out)) {
+		p = strings.TrimPrefix(p, "github.com/vpcfabric/vpc/")
+		if len(only) == 0 || slices.Contains(only, p) {
+			packages = append(packages, p)
+		}
+	}
+	dir := t.TempDir()
+	tests, err = build(t.Context(), root, dir, packages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root, tests, filepath.Join(dir, "init")
+}
+
+func run(t *testing.T, deb, root, init string, tests []binary) {
+	t.Helper()
+	dir := t.TempDir()
+	img, err := unpack(deb, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mods, err := img.modulesOf(wanted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ram bytes.Buffer
+	if err := initramfs(&ram, root, init, mods, tests, os.Getenv("VPC_KERNELS_RUN")); err != nil {
+		t.Fatal(err)
+	}
+	initrd := filepath.Join(dir, "initrd")
+	if err := os.WriteFile(initrd, ram.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), bootTime)
+	defer cancel()
+	r, err := boot(ctx, img.kernel, initrd)
+	for _, o := range r.tests {
+		t.Logf("Linux %s: %-22s %3d passed, %d failed, %d skipped in %s", r.release, o.name, o.pass, len(o.failed), o.skip, o.took)
+		for _, s := range o.skipped {
+			t.Logf("  skipped %s", s)
+		}
+		if o.end != "ok" {
+			t.Logf("%s", o.log)
+		}
+	}
+	if err := errors.Join(err, r.err()); err != nil {
+		if r.end == "" {
+			t.Logf("console:\n%s", r.console[max(0, len(r.console)-8000):])
+		}
+		t.Fatal(err)
+	}
+}

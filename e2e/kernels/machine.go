@@ -1,0 +1,187 @@
+package kernels
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// testTime bounds one test binary inside a machine.
+const testTime = 4 * time.Minute
+
+// mark begins what the guest's init says itself.
+const mark = "@@guest "
+
+// binary is a test binary and the folder of its package.
+type binary struct {
+	name string // of the package in the module: dataplane/nl
+	file string
+}
+
+// build compiles the tests of packages, and the guest's init, into dir.
+func build(ctx context.Context, root, dir string, packages []string) (tests []binary, err error) {
+	for _, p := range packages {
+		b := binary{p, filepath.Join(dir, strings.ReplaceAll(p, "/", "_")+".test")}
+		if err := goTool(ctx, root, "test", "-c", "-ldflags=-s -w", "-o", b.file, "./"+p); err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(b.file); err == nil { // none without tests
+			tests = append(tests, b)
+		}
+	}
+	return tests, goTool(ctx, root, "build", "-ldflags=-s -w", "-o", filepath.Join(dir, "init"), "./e2e/kernels/guest")
+}
+
+func goTool(ctx context.Context, root string, args ...string) error {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// initramfs writes init, modules, tests and their test data. Of the tests those
+// run that match an expression.
+func initramfs(w io.Writer, root, init string, mods []module, tests []binary, run string) error {
+	a := newArchive(w)
+	a.Dir("/dev")
+	a.Dir("/bin")
+	a.Copy("/init", init)
+	for i, m := range mods {
+		a.File(fmt.Sprintf("/modules/%03d-%s.ko", i, m.name), m.elf)
+	}
+	files, err := toolFiles()
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		a.Copy(f, f)
+	}
+	var list strings.Builder
+	for _, t := range tests {
+		dir := path.Join("/src", t.name)
+		a.Dir(dir)
+		data := filepath.Join(root, t.name, "testdata")
+		if _, err := os.Stat(data); err == nil {
+			a.Copy(path.Join(dir, "testdata"), data)
+		}
+		file := path.Join("/bin", path.Base(t.file))
+		a.Copy(file, t.file)
+		fmt.Fprintf(&list, "%s %s %s -test.v -test.short -test.timeout=%s -test.run=%s\n", t.name, dir, file, testTime, run)
+	}
+	a.File("/tests", []byte(list.String()))
+	return a.Close()
+}
+
+// outcome is what one test binary said on one kernel.
+type outcome struct {
+	name            string
+	pass, skip      int
+	failed, skipped []string
+	took, end       string // "3.1s", "ok" or the error
+	log             string
+}
+
+// results is the whole console of one kernel, read.
+type results struct {
+	release string
+	tests   []outcome
+	end     string // "ok" or why the init gave up; "" when it died
+	console string
+}
+
+// boot runs a machine until it resets itself and reads its console.
+func boot(ctx context.Context, kernel, initrd string) (results, error) {
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64",
+		"-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "2048",
+		"-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0 quiet panic=-1 random.trust_cpu=on",
+		"-no-reboot", "-display", "none", "-monitor", "none", "-nic", "none", "-serial", "stdio")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	console, err := cmd.Output()
+	if ctx.Err() != nil {
+		err = fmt.Errorf("it ran for too long: %w", ctx.Err())
+	}
+	r := read(string(console))
+	if err != nil {
+		err = fmt.Errorf("qemu: %w %s", err, stderr.Bytes())
+	}
+	return r, err
+}
+
+// read splits a console into what each test said.
+func read(console string) results {
+	r := results{console: console}
+	var current *outcome
+	lines := bufio.NewScanner(strings.NewReader(console))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		line := strings.TrimRight(lines.Text(), "\r")
+		words := strings.Fields(strings.TrimPrefix(line, mark))
+		said := strings.HasPrefix(line, mark) && len(words) > 1
+		switch {
+		case said && words[0] == "kernel":
+			r.release = words[1]
+		case said && words[0] == "run":
+			r.tests = append(r.tests, outcome{name: words[1]})
+			current = &r.tests[len(r.tests)-1]
+		case said && words[0] == "done" && current != nil && len(words) > 3:
+			current.took, current.end = words[2], strings.Join(words[3:], " ")
+			current = nil
+		case said && words[0] == "end":
+			r.end = strings.Join(words[1:], " ")
+		case current != nil:
+			current.line(line)
+		}
+	}
+	return r
+}
+
+// line counts top-level and sub tests alike.
+func (o *outcome) line(line string) {
+	o.log += line + "\n"
+	rest, ok := strings.CutPrefix(strings.TrimLeft(line, " "), "--- ")
+	if !ok {
+		return
+	}
+	verdict, name, _ := strings.Cut(rest, ": ")
+	name, _, _ = strings.Cut(name, " ")
+	switch verdict {
+	case "PASS":
+		o.pass++
+	case "FAIL":
+		o.failed = append(o.failed, name)
+	case "SKIP":
+		o.skip++
+		o.skipped = append(o.skipped, name)
+	}
+}
+
+// err is why this is not a success, or nil.
+func (r results) err() error {
+	var errs []error
+	for _, o := range r.tests {
+		if o.end != "ok" {
+			errs = append(errs, fmt.Errorf("%s: %s; failed: %s", o.name, o.end, strings.Join(slices.Compact(o.failed), ", ")))
+		}
+	}
+	if r.end != "ok" {
+		errs = append(errs, fmt.Errorf("the machine did not come to its end: %q", r.end))
+	}
+	if len(r.tests) == 0 {
+		errs = append(errs, errors.New("no test ran"))
+	}
+	return errors.Join(errs...)
+}

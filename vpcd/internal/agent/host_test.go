@@ -1,0 +1,119 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/vpcfabric/vpc/dataplane"
+	"github.com/vpcfabric/vpc/vpcd/api"
+	"github.com/vpcfabric/vpc/vpcd/internal/host"
+)
+
+func flowsOf(b *bench) {
+	b.kernel.flows = []dataplane.Flow{{
+		ENI: web, Protocol: 6, Source: netip.MustParseAddrPort("10.0.1.10:40000"), Dest: netip.MustParseAddrPort("10.0.1.11:80"),
+		Tracked: true, Packets: 3, Bytes: 180, Age: 90 * time.Second, Idle: 2500 * time.Millisecond,
+	}, {
+		ENI: web, Protocol: 47, Source: netip.MustParseAddrPort("10.0.1.10:0"), Dest: netip.MustParseAddrPort("10.0.1.11:0"),
+	}, {ENI: 99, Protocol: 17}}
+}
+
+func TestFlows(t *testing.T) {
+	b := newBench()
+	flowsOf(b)
+	b.Pass(t.Context())
+	local := b.Local(nil)
+	list, err := local.Flows(t.Context(), nil, 10)
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	want := api.Flow{
+		NetworkInterfaceId: "eni-web", Direction: "egress", Protocol: "tcp", Source: "10.0.1.10", SourcePort: api.Ptr(int32(40000)),
+		Destination: "10.0.1.11", DestinationPort: api.Ptr(int32(80)), State: "live", Tracked: api.Ptr(true),
+		Packets: api.Ptr(int64(3)), Bytes: api.Ptr(int64(180)), AgeSeconds: api.Ptr(int64(90)), IdleSeconds: api.Ptr(int64(2)),
+	}
+	if !reflect.DeepEqual(list[0], want) {
+		t.Errorf("have %+v\nwant %+v", list[0], want)
+	}
+	if list[1].Protocol != "47" {
+		t.Errorf("protocol without a name is %q", list[1].Protocol)
+	}
+	for _, tt := range []struct {
+		names []string
+		count int
+	}{{nil, 2}, {[]string{"eni-web"}, 2}, {[]string{"eni-other"}, 0}} {
+		if n, err := local.CountFlows(t.Context(), tt.names); n != tt.count || err != nil {
+			t.Errorf("%v: %d flows, %v; want %d", tt.names, n, err, tt.count)
+		}
+	}
+}
+
+func TestDrops(t *testing.T) {
+	b := newBench()
+	b.kernel.drops = []dataplane.Drop{
+		{ENI: web, Stage: "from_eni", Reason: "sg_ingress", Rule: 0xaa, Packets: 4, Bytes: 240},
+		{ENI: 0, Stage: "from_eni", Reason: "unknown_port", Packets: 1},
+		{ENI: 99, Stage: "from_eni", Reason: "anti_spoof", Packets: 7}, // its interface is gone
+	}
+	b.Pass(t.Context())
+	list, err := b.Local(nil).Drops(t.Context(), nil)
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	if d := list[0]; d.NetworkInterfaceId != "eni-web" || d.Reason != "sg_ingress" || d.RuleId != "sgr-000000aa000000000" || *d.Packets != 4 || *d.Bytes != 240 {
+		t.Errorf("%+v", d)
+	}
+	if d := list[1]; d.NetworkInterfaceId != "" || d.Reason != "unknown_port" {
+		t.Errorf("%+v", d)
+	}
+	if list, _ := b.Local(nil).Drops(t.Context(), []string{"eni-web"}); len(list) != 1 {
+		t.Errorf("drops of one interface: %+v", list)
+	}
+}
+
+func TestVerify(t *testing.T) {
+	b := newBench()
+	b.kernel.drifts = []dataplane.Drift{{Kind: "route", Object: "table 3", Want: "local", Have: "nothing"}}
+	w := oneWorkload(10)
+	w.Interfaces["eni-web"].Interface.SubnetId = "subnet-lost"
+	b.source.world = w
+	list, err := b.Local(nil).Verify(t.Context())
+	want := []api.Drift{
+		{Kind: "route", Object: "table 3", Want: "local", Have: "nothing"},
+		{Kind: "record", Object: "eni-web: its subnet subnet-lost has no record"},
+	}
+	if err != nil || !reflect.DeepEqual(list, want) {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if len(b.kernel.applied) != 0 {
+		t.Error("verify wrote to the kernel")
+	}
+	b.kernel.fail = errKernel
+	if _, err := b.Local(nil).Verify(t.Context()); !errors.Is(err, errKernel) {
+		t.Errorf("the kernel's error is %v", err)
+	}
+	b.source.fail = errors.New("no records")
+	if _, err := b.Local(nil).Verify(t.Context()); !errors.Is(err, b.source.fail) {
+		t.Errorf("the store's error is %v", err)
+	}
+}
+
+type echoTargets struct{}
+
+func (echoTargets) Resolve(_ context.Context, target, ifname string, defaultRoute bool) (host.Workload, error) {
+	if !defaultRoute {
+		return host.Workload{}, errors.New("asked without a default route")
+	}
+	return host.Workload{Target: target, IfName: ifname}, nil
+}
+
+func TestResolve(t *testing.T) {
+	w, err := newBench().Local(echoTargets{}).Resolve(t.Context(), "netns:x", "eth1", true)
+	if err != nil || w.Target != "netns:x" || w.IfName != "eth1" {
+		t.Errorf("%+v, %v", w, err)
+	}
+}

@@ -1,0 +1,86 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/vpcfabric/vpc/dataplane/spec"
+)
+
+// render is a plan as text that a person can review: numbers are kept where
+// they are keys in the kernel.
+func render(p Plan) string {
+	var b strings.Builder
+	h := p.Spec
+	fmt.Fprintf(&b, "host %s revision %d mtu %d\n", h.Name, h.Revision, h.MTU)
+	section(&b, "subnets", h.Subnets, func(id spec.SubnetID, s spec.Subnet) string {
+		return fmt.Sprintf("%d %s vpc %d %s router %s %s", id, s.ID, s.VPC, s.CIDR, s.Router, s.MAC)
+	})
+	section(&b, "ports", h.Ports, func(id spec.ENI, x spec.Port) string { return renderPort(id, x) })
+	section(&b, "endpoints", h.Endpoints, func(k spec.EndpointKey, e spec.Endpoint) string {
+		return fmt.Sprintf("vpc %d %s -> eni %d subnet %d %s groups %s", k.VPC, k.Addr, e.ENI, e.Subnet, e.MAC, e.Groups)
+	})
+	section(&b, "rules", h.RuleSets, func(id spec.RuleSetID, s spec.RuleSet) string {
+		text := id.String()[:8]
+		for _, r := range s.Rules {
+			text += "\n    " + r.String()
+		}
+		return text
+	})
+	section(&b, "routes", h.Routes, func(k spec.RouteKey, r spec.Route) string {
+		return fmt.Sprintf("table %d %s %s", k.Table, k.Dest, map[spec.Target]string{spec.Local: "local", spec.Blackhole: "blackhole"}[r.Target])
+	})
+	lines(&b, "known", numbers(h.Known))
+	lines(&b, "deleted", numbers(h.Gone))
+	lines(&b, "without workload", p.Gone)
+	lines(&b, "problems", p.Problems)
+	return b.String()
+}
+
+func renderPort(id spec.ENI, x spec.Port) string {
+	kind := map[spec.Kind]string{spec.Veth: "veth", spec.Tap: "tap"}[x.Kind]
+	text := fmt.Sprintf("%d %s vpc %d subnet %d %s %s in %s inode %d %s %s", id, x.ID, x.VPC, x.Subnet, kind, x.Name, x.Netns.Path, x.Netns.Inode, x.MAC, x.Addr)
+	if x.Extra != "" {
+		text += " extra " + string(x.Extra)
+	}
+	if x.Gateway.IsValid() {
+		text += " gateway " + x.Gateway.String()
+	}
+	text += fmt.Sprintf(" table %d egress %s ingress %s", x.Table, x.Egress.String()[:8], x.Ingress.String()[:8])
+	if !x.SourceDestCheck {
+		text += " no-source-dest-check"
+	}
+	if x.CutTracked {
+		text += " cut"
+	}
+	return text
+}
+
+func section[K comparable, V any](b *strings.Builder, name string, m map[K]V, line func(K, V) string) {
+	var out []string
+	for k, v := range m {
+		out = append(out, line(k, v))
+	}
+	slices.Sort(out)
+	lines(b, name, out)
+}
+
+func lines(b *strings.Builder, name string, list []string) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "%s\n", name)
+	for _, l := range list {
+		fmt.Fprintf(b, "  %s\n", l)
+	}
+}
+
+func numbers(m map[spec.ENI]bool) []string {
+	var out []string
+	for _, n := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, fmt.Sprint(n))
+	}
+	return out
+}

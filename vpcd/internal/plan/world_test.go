@@ -1,0 +1,132 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/vpcfabric/vpc/dataplane/spec"
+	"github.com/vpcfabric/vpc/vpcd/api"
+	"github.com/vpcfabric/vpc/vpcd/internal/record"
+)
+
+// world builds records as the service would write them; tests then break them.
+type world struct {
+	*record.World
+	facts Facts
+	next  uint32
+}
+
+func newWorld() *world {
+	return &world{
+		World: &record.World{
+			Revision: 7, Vpcs: map[string]*record.Vpc{}, Subnets: map[string]*record.Subnet{},
+			Interfaces: map[string]*record.NetworkInterface{}, Groups: map[string]*record.SecurityGroup{},
+			Tables: map[string]*record.RouteTable{}, Acls: map[string]*record.NetworkAcl{}, Tombstones: map[string]*record.Tombstone{},
+		},
+		facts: Facts{Host: "h1", MTU: 1450, Places: map[string]Place{}},
+	}
+}
+
+func (w *world) index() uint32 {
+	w.next++
+	return w.next
+}
+
+// vpc makes a VPC with its main table and a default group that admits itself.
+func (w *world) vpc(name, cidr string) {
+	id := "vpc-" + name
+	w.Vpcs[id] = &record.Vpc{Vpc: api.Vpc{VpcId: id, CidrBlock: cidr}, Index: w.index(), Revocation: api.RevocationKeep}
+	w.table(name+"-main", name, "10.0.0.0/16")
+	main := w.Tables["rtb-"+name+"-main"]
+	main.Table.Associations = []api.RouteTableAssociation{{Main: api.Ptr(true)}}
+	w.group(name+"-default", name, "in -1 sg-"+name+"-default", "out -1 0.0.0.0/0")
+}
+
+func (w *world) table(name, vpc, local string) *record.RouteTable {
+	t := &record.RouteTable{Index: w.index(), Table: api.RouteTable{
+		RouteTableId: "rtb-" + name, VpcId: "vpc-" + vpc,
+		Routes: []api.Route{{DestinationCidrBlock: local, GatewayId: "local"}},
+	}}
+	w.Tables["rtb-"+name] = t
+	return t
+}
+
+func (w *world) subnet(name, vpc, cidr string) {
+	id := "subnet-" + name
+	w.Subnets[id] = &record.Subnet{Subnet: api.Subnet{SubnetId: id, VpcId: "vpc-" + vpc, CidrBlock: cidr}, Index: w.index()}
+}
+
+// group makes a security group; a rule is "in|out PROTO[:FROM-TO] CIDR|sg-…".
+func (w *world) group(name, vpc string, rules ...string) {
+	id := "sg-" + name
+	g := &record.SecurityGroup{Index: w.index(), Group: api.SecurityGroup{GroupId: id, VpcId: "vpc-" + vpc}}
+	for i, text := range rules {
+		g.Rules = append(g.Rules, rule(fmt.Sprintf("sgr-%08x%09x", g.Index<<8|uint32(i), 0), text))
+	}
+	w.Groups[id] = g
+}
+
+func rule(id, text string) api.SecurityGroupRule {
+	f := strings.Fields(text)
+	proto, ports, ranged := strings.Cut(f[1], ":")
+	r := api.SecurityGroupRule{SecurityGroupRuleId: id, IsEgress: api.Ptr(f[0] == "out"), IpProtocol: proto}
+	if ranged {
+		var from, to int32
+		if _, err := fmt.Sscanf(ports, "%d-%d", &from, &to); err != nil {
+			panic(err)
+		}
+		r.FromPort, r.ToPort = &from, &to
+	}
+	if strings.HasPrefix(f[2], "sg-") {
+		r.ReferencedGroupInfo = &api.ReferencedSecurityGroup{GroupId: f[2]}
+	} else {
+		r.CidrIpv4 = f[2]
+	}
+	return r
+}
+
+// eni attaches an interface to the namespace of its own name. The first address
+// is the primary one.
+func (w *world) eni(name, subnet, addrs string, groups ...string) *record.NetworkInterface {
+	id := "eni-" + name
+	list := strings.Split(addrs, ",")
+	s := w.Subnets["subnet-"+subnet]
+	n := &record.NetworkInterface{
+		Index: w.index(),
+		Interface: api.NetworkInterface{
+			NetworkInterfaceId: id, SubnetId: s.Subnet.SubnetId, VpcId: s.Subnet.VpcId, PrivateIpAddress: list[0],
+		},
+		Attached: &record.Attachment{Host: "h1", Target: "netns:" + name, IfName: "eth0"},
+	}
+	for _, a := range list {
+		n.Interface.PrivateIpAddresses = append(n.Interface.PrivateIpAddresses, api.NetworkInterfacePrivateIpAddress{PrivateIpAddress: a})
+	}
+	for _, g := range groups {
+		n.Interface.Groups = append(n.Interface.Groups, api.GroupIdentifier{GroupId: "sg-" + g})
+	}
+	w.Interfaces[id] = n
+	w.facts.Places[n.Attached.Target] = Place{Netns: spec.Netns{Path: "/run/netns/" + name, Inode: uint64(n.Index)}}
+	return n
+}
+
+func (w *world) build() Plan { return Build(w.World, w.facts) }
+
+// port is the port of an interface that the test expects.
+func (w *world) port(t *testing.T, p Plan, name string) spec.Port {
+	t.Helper()
+	port, ok := p.Spec.Ports[spec.ENI(w.Interfaces["eni-"+name].Index)]
+	if !ok {
+		t.Fatalf("no port for eni-%s; problems %q", name, p.Problems)
+	}
+	return port
+}
+
+// web is one VPC with one subnet and one workload: what a case starts from.
+func web() *world {
+	w := newWorld()
+	w.vpc("a", "10.0.0.0/16")
+	w.subnet("a1", "a", "10.0.1.0/24")
+	w.eni("web", "a1", "10.0.1.10", "a-default")
+	return w
+}

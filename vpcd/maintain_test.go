@@ -1,0 +1,248 @@
+package vpcd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/vpcfabric/vpc/dataplane"
+	"github.com/vpcfabric/vpc/vpcd/internal/record"
+	"github.com/vpcfabric/vpc/vpcd/internal/store"
+)
+
+// dump is what a stopped daemon's store holds, apart from what hosts report.
+func dump(t *testing.T, dataDir string) map[string]string {
+	t.Helper()
+	st, err := store.Open(t.Context(), store.Config{Dir: filepath.Join(dataDir, "store"), Decode: record.Decode})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	out := map[string]string{}
+	for key, v := range store.List[any](st.Snapshot(), record.Root) {
+		text, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(key, record.Statuses) {
+			out[key] = string(text)
+		}
+	}
+	return out
+}
+
+// TestBackupRestore: copies of a running and of a stopped daemon hold the same
+// records, and a daemon runs on what is restored from them.
+func TestBackupRestore(t *testing.T) {
+	cfg := config(t)
+	dir := t.TempDir()
+	d := start(t, cfg)
+	d.attach(t, d.subnet(t))
+	running, stopped := filepath.Join(dir, "running"), filepath.Join(dir, "stopped")
+	if err := Backup(t.Context(), cfg.DataDir, running); err != nil {
+		t.Fatal(err)
+	}
+	d.stop(t)
+	if err := Backup(t.Context(), cfg.DataDir, stopped); err != nil {
+		t.Fatal(err)
+	}
+	want := dump(t, cfg.DataDir)
+	if len(want) < 5 {
+		t.Fatalf("the store holds only %v", want)
+	}
+	for _, file := range []string{running, stopped} {
+		into := file + "-restored"
+		if err := Restore(t.Context(), file, into); err != nil {
+			t.Fatal(err)
+		}
+		have := dump(t, into)
+		for key := range want {
+			if strings.HasPrefix(key, record.Counters) != (have[key] != want[key]) && key != record.Counters+"vni" {
+				t.Errorf("restored from %s: %s is %s, was %s: records come back as they were, and sequences skip ahead", file, key, have[key], want[key])
+			}
+		}
+		if len(have) != len(want) {
+			t.Errorf("restored from %s: %d records, want %d", file, len(have), len(want))
+		}
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v: others can read it", file, info.Mode(), err)
+		}
+	}
+	cfg.DataDir = running + "-restored"
+	d = start(t, cfg)
+	d.settle(t)
+	if h := d.host(t); *h.Workloads != 1 || !*h.Ready {
+		t.Errorf("host on the restored store: %+v", h)
+	}
+}
+
+func TestBackupRefused(t *testing.T) {
+	dir := t.TempDir()
+	there := filepath.Join(dir, "there")
+	if err := os.WriteFile(there, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fresh := filepath.Join(dir, "fresh")
+	for name, tt := range map[string]struct{ data, file string }{
+		"file exists":    {dir, there},
+		"no such folder": {dir, filepath.Join(dir, "no", "copy")},
+		"no store":       {dir, fresh},
+		"no data":        {filepath.Join(dir, "nothing"), fresh},
+	} {
+		if err := Backup(t.Context(), tt.data, tt.file); !errors.Is(err, ErrRefused) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if text, _ := os.ReadFile(there); string(text) != "mine" {
+		t.Errorf("the file is now %q", text)
+	}
+	absent(t, fresh, filepath.Join(dir, "nothing"), filepath.Join(dir, "store"))
+}
+
+func TestRestoreRefused(t *testing.T) {
+	cfg := config(t)
+	d := start(t, cfg)
+	d.subnet(t)
+	dir := t.TempDir()
+	copied := filepath.Join(dir, "copy")
+	if err := Backup(t.Context(), cfg.DataDir, copied); err != nil {
+		t.Fatal(err)
+	}
+	if err := Restore(t.Context(), copied, cfg.DataDir); !errors.Is(err, ErrRefused) {
+		t.Errorf("over a running daemon's store: %v", err)
+	}
+	d.stop(t)
+	before := dump(t, cfg.DataDir)
+	if err := Restore(t.Context(), copied, cfg.DataDir); !errors.Is(err, ErrRefused) {
+		t.Errorf("over an existing store: %v", err)
+	}
+	if after := dump(t, cfg.DataDir); !maps.Equal(before, after) {
+		t.Error("a refused restore changed the store")
+	}
+	text, err := os.ReadFile(copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, damaged := range map[string][]byte{
+		"half": text[:len(text)/2], "empty": nil, "other": []byte("no store at all"), "flipped": flip(text),
+	} {
+		file, into := filepath.Join(dir, name), filepath.Join(dir, name+"-data")
+		if err := os.WriteFile(file, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := Restore(t.Context(), file, into); !errors.Is(err, ErrRefused) {
+			t.Errorf("%s copy: %v", name, err)
+		}
+		absent(t, into)
+	}
+	if err := Restore(t.Context(), filepath.Join(dir, "missing"), filepath.Join(dir, "data")); !errors.Is(err, ErrRefused) || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing copy: %v", err)
+	}
+	absent(t, filepath.Join(dir, "data"))
+}
+
+func flip(in []byte) []byte {
+	out := slices.Clone(in)
+	out[len(out)/2] ^= 1
+	return out
+}
+
+// TestCleanup: nothing is taken from under a daemon or a workload, and what is
+// taken is taken whole.
+func TestCleanup(t *testing.T) {
+	cfg := config(t)
+	d := start(t, cfg)
+	d.attach(t, d.subnet(t))
+	options := CleanupOptions{Name: cfg.Name, DataDir: cfg.DataDir}
+	refuses := func(o CleanupOptions, words ...string) {
+		t.Helper()
+		removed, err := Cleanup(t.Context(), o)
+		if !errors.Is(err, ErrRefused) || len(removed) != 0 {
+			t.Fatalf("removed %v, %v", removed, err)
+		}
+		for _, w := range words {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("%q does not name %q", err, w)
+			}
+		}
+	}
+	refuses(options, cfg.Name, "stop it first", cfg.DataDir)
+	forced := options
+	forced.Force = true
+	refuses(forced, "stop it first")
+	d.host(t)
+	d.stop(t)
+	refuses(options, "1 workloads", "eni-", "--force")
+	attached, err := dataplane.Attached(t.Context(), cfg.Name)
+	if err != nil || len(attached) != 1 {
+		t.Fatalf("after a refusal %v, %v are attached", attached, err)
+	}
+	if removed, err := Cleanup(t.Context(), forced); err != nil || !slices.Equal(removed, []string{cfg.Name}) {
+		t.Fatalf("removed %v, %v", removed, err)
+	}
+	absent(t, filepath.Join(runDir, cfg.Name+".lock"))
+	if hosts, err := dataplane.Hosts(); err != nil || slices.Contains(hosts, cfg.Name) {
+		t.Errorf("the kernel still knows %v, %v", hosts, err)
+	}
+	if _, err := os.Stat(cfg.DataDir); err != nil {
+		t.Errorf("the store went as well: %v", err)
+	}
+	// A daemon brings it all back from the store.
+	d = start(t, cfg)
+	d.settle(t)
+	if h := d.host(t); *h.Workloads != 1 || !*h.Ready {
+		t.Errorf("host %+v", h)
+	}
+	d.stop(t)
+	forced.PurgeData = true
+	if _, err := Cleanup(t.Context(), forced); err != nil {
+		t.Fatal(err)
+	}
+	absent(t, cfg.DataDir)
+}
+
+// TestCleanupEach: of several hosts those go whose daemon does not run. It
+// names its hosts, because others may work on this machine.
+func TestCleanupEach(t *testing.T) {
+	running, stopped := start(t, config(t)), start(t, config(t))
+	stopped.settle(t)
+	stopped.stop(t)
+	removed, err := cleanupEach(t.Context(), []string{running.Name, stopped.Name}, CleanupOptions{All: true})
+	if !slices.Equal(removed, []string{stopped.Name}) || !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), running.Name) {
+		t.Errorf("removed %v, %v", removed, err)
+	}
+	hosts, err := dataplane.Hosts()
+	if err != nil || !slices.Contains(hosts, running.Name) || slices.Contains(hosts, stopped.Name) {
+		t.Errorf("hosts %v, %v", hosts, err)
+	}
+	running.host(t)
+}
+
+// TestPurgeOfAnother: the name is a mistake, the data directory somebody's.
+func TestPurgeOfAnother(t *testing.T) {
+	d, other := start(t, config(t)), config(t)
+	_, err := Cleanup(t.Context(), CleanupOptions{Name: other.Name, DataDir: d.DataDir, PurgeData: true})
+	if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), d.DataDir) {
+		t.Errorf("purged under a daemon: %v", err)
+	}
+	d.subnet(t)
+}
+
+func TestCleanupOfNothing(t *testing.T) {
+	cfg := config(t)
+	for range 2 {
+		if _, err := Cleanup(context.Background(), CleanupOptions{Name: cfg.Name}); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := Cleanup(t.Context(), CleanupOptions{Name: "../etc"}); !errors.Is(err, ErrRefused) {
+		t.Errorf("a name that is a path: %v", err)
+	}
+}
