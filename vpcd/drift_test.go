@@ -9,18 +9,19 @@ import (
 )
 
 // TestDriftHeals: what somebody changes behind the daemon's back comes back by
-// itself.
+// itself, with what the kernel changes along: forwarding sets the redirects that
+// a namespace accepts, on the way there and on the way back.
 func TestDriftHeals(t *testing.T) {
 	d := start(t, config(t))
 	d.attach(t, d.subnet(t))
 	fabric := "/run/netns/vpc-" + d.Name + "-fabric"
-	if out, err := exec.Command("nsenter", "--net="+fabric, "sysctl", "-w", "net.ipv4.conf.all.accept_redirects=1").CombinedOutput(); err != nil {
+	if out, err := exec.Command("nsenter", "--net="+fabric, "sysctl", "-w", "net.ipv4.ip_forward=1").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	drifts := func() []api.Drift {
 		return do[api.VerifyHostRequest, api.VerifyHostResult](t, d, "VerifyHost", api.VerifyHostRequest{}).Drifts
 	}
-	if list := drifts(); len(list) != 1 || list[0].Kind != "sysctl" {
+	if list := drifts(); len(list) == 0 || list[0].Kind != "sysctl" {
 		t.Fatalf("verify does not see it: %+v", list)
 	}
 	deadline := time.After(8 * time.Second)

@@ -6,6 +6,9 @@
 #include "switch.h"
 
 /* A frame is for the router, or for the destination itself in its subnet. */
+/* dst_mac_ok: for the router, or for an interface of the subnet. Which one is
+ * the address's business: a neighbour may still know the MAC of the interface
+ * that had it before, and reaches the one that has it now. */
 static __always_inline int dst_mac_ok(struct __sk_buff *skb, const struct port *port, const struct port *peer)
 {
 	struct ethhdr *eth = frame(skb);
@@ -13,7 +16,7 @@ static __always_inline int dst_mac_ok(struct __sk_buff *skb, const struct port *
 	if ((void *)(eth + 1) > frame_end(skb))
 		return 0;
 	return mac_equal(eth->h_dest, port->router_mac) ||
-	       (port->subnet == peer->subnet && mac_equal(eth->h_dest, peer->mac));
+	       (port->subnet == peer->subnet && *(const __u16 *)eth->h_dest == *(const __u16 *)peer->mac);
 }
 
 /* Only the destination's address within a subnet; both when the router is

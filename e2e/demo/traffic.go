@@ -65,7 +65,7 @@ func (w *world) expect(why, expected string, got outcome) {
 	if !r.ok() {
 		verdict = "FAILED"
 	}
-	w.say(fmt.Sprintf("%-38s expected %-8s actual %-8s %s", r.what, expected, r.actual, verdict))
+	w.say(fmt.Sprintf("%-43s expected %-8s actual %-8s %s", r.what, expected, r.actual, verdict))
 }
 
 func verdict(err error) string {

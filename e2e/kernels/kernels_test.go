@@ -34,7 +34,7 @@ func TestKernels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, tests, init := binaries(t)
+	root, built, tests := binaries(t)
 	for _, s := range series {
 		if which != "1" && which != s {
 			continue
@@ -47,14 +47,14 @@ func TestKernels(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			run(t, deb, root, init, tests)
+			run(t, deb, root, built, tests)
 		})
 	}
 }
 
 // binaries compiles every package of the programs and the data plane that has
-// tests.
-func binaries(t *testing.T) (root string, tests []binary, init string) {
+// tests, and the scripts.
+func binaries(t *testing.T) (root, built string, tests []binary) {
 	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -68,21 +68,26 @@ func binaries(t *testing.T) (root string, tests []binary, init string) {
 	}
 	var packages []string
 	only := strings.Fields(os.Getenv("VPC_KERNELS_TESTS"))
-	for _, p := range strings.Fields(string(out)) {
+	for _, p := range append(strings.Fields(string(out)), "e2e") {
 		p = strings.TrimPrefix(p, "github.com/vpcfabric/vpc/")
 		if len(only) == 0 || slices.Contains(only, p) {
 			packages = append(packages, p)
 		}
 	}
-	dir := t.TempDir()
-	tests, err = build(t.Context(), root, dir, packages)
+	built = t.TempDir()
+	tests, err = build(t.Context(), root, built, packages)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return root, tests, filepath.Join(dir, "init")
+	if run := os.Getenv("VPC_KERNELS_RUN"); run != "" {
+		for i := range tests {
+			tests[i].run = run
+		}
+	}
+	return root, built, tests
 }
 
-func run(t *testing.T, deb, root, init string, tests []binary) {
+func run(t *testing.T, deb, root, built string, tests []binary) {
 	t.Helper()
 	dir := t.TempDir()
 	img, err := unpack(deb, dir)
@@ -94,7 +99,7 @@ func run(t *testing.T, deb, root, init string, tests []binary) {
 		t.Fatal(err)
 	}
 	var ram bytes.Buffer
-	if err := initramfs(&ram, root, init, mods, tests, os.Getenv("VPC_KERNELS_RUN")); err != nil {
+	if err := initramfs(&ram, root, built, mods, tests); err != nil {
 		t.Fatal(err)
 	}
 	initrd := filepath.Join(dir, "initrd")

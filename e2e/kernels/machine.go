@@ -26,12 +26,22 @@ const mark = "@@guest "
 type binary struct {
 	name string // of the package in the module: dataplane/nl
 	file string
+	run  string // what of it runs, as -test.run wants it; empty is all
 }
 
-// build compiles the tests of packages, and the guest's init, into dir.
+// scripts are the ones that show the whole product on a kernel: from the
+// command line to packets, and its own repairs.
+const scripts = "TestScripts/(two_namespaces_in_one_subnet_reach_each_other|cross_subnet_traffic_of_a_vpc_passes|" +
+	"everything_removed_behind_its_back_is_rebuilt|cleanup_leaves_other_hosts_alone)$"
+
+// build compiles the tests of packages, the scripts with the commands that they
+// drive, and the guest's init, into dir.
 func build(ctx context.Context, root, dir string, packages []string) (tests []binary, err error) {
 	for _, p := range packages {
-		b := binary{p, filepath.Join(dir, strings.ReplaceAll(p, "/", "_")+".test")}
+		b := binary{name: p, file: filepath.Join(dir, strings.ReplaceAll(p, "/", "_")+".test")}
+		if p == "e2e" {
+			b.run = scripts
+		}
 		if err := goTool(ctx, root, "test", "-c", "-ldflags=-s -w", "-o", b.file, "./"+p); err != nil {
 			return nil, err
 		}
@@ -39,7 +49,7 @@ func build(ctx context.Context, root, dir string, packages []string) (tests []bi
 			tests = append(tests, b)
 		}
 	}
-	return tests, goTool(ctx, root, "build", "-ldflags=-s -w", "-o", filepath.Join(dir, "init"), "./e2e/kernels/guest")
+	return tests, goTool(ctx, root, "build", "-ldflags=-s -w", "-o", dir, "./e2e/kernels/guest", "./cmd/vpc", "./cmd/vpcd")
 }
 
 func goTool(ctx context.Context, root string, args ...string) error {
@@ -52,13 +62,15 @@ func goTool(ctx context.Context, root string, args ...string) error {
 	return nil
 }
 
-// initramfs writes init, modules, tests and their test data. Of the tests those
-// run that match an expression.
-func initramfs(w io.Writer, root, init string, mods []module, tests []binary, run string) error {
+// initramfs writes init, commands, modules, tests and their test data; built is
+// the folder that build has filled.
+func initramfs(w io.Writer, root, built string, mods []module, tests []binary) error {
 	a := newArchive(w)
 	a.Dir("/dev")
-	a.Dir("/bin")
-	a.Copy("/init", init)
+	a.Copy("/init", filepath.Join(built, "guest"))
+	for _, name := range []string{"vpc", "vpcd"} {
+		a.Copy("/bin/"+name, filepath.Join(built, name))
+	}
 	for i, m := range mods {
 		a.File(fmt.Sprintf("/modules/%03d-%s.ko", i, m.name), m.elf)
 	}
@@ -79,7 +91,7 @@ func initramfs(w io.Writer, root, init string, mods []module, tests []binary, ru
 		}
 		file := path.Join("/bin", path.Base(t.file))
 		a.Copy(file, t.file)
-		fmt.Fprintf(&list, "%s %s %s -test.v -test.short -test.timeout=%s -test.run=%s\n", t.name, dir, file, testTime, run)
+		fmt.Fprintf(&list, "%s %s %s -test.v -test.short -test.timeout=%s -test.run=%s\n", t.name, dir, file, testTime, t.run)
 	}
 	a.File("/tests", []byte(list.String()))
 	return a.Close()

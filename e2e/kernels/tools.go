@@ -9,7 +9,7 @@ import (
 
 // tools are the commands that tests run inside the machine. One that is missing
 // here is missing there: the test that needs it says so.
-var tools = []string{"ip", "tc", "bridge", "ping", "nsenter", "nft", "bpftool", "sh"}
+var tools = []string{"ip", "tc", "bridge", "ping", "nsenter", "nft", "bpftool", "ss", "sh"}
 
 var library = regexp.MustCompile(`/\S+`)
 

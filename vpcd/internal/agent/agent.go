@@ -123,34 +123,32 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer poll.Stop()
 	moved := a.cfg.Resolver.Watch(ctx)
 	wake := a.cfg.Source.Wake()
+	look := a.guarded
 	for {
-		if err := a.guarded(ctx); err != nil {
+		if err := look(ctx); err != nil {
 			return err
 		}
 		full, err := a.wait(ctx, wake, moved, resync.C, poll.C)
 		if err != nil {
 			return err
 		}
+		look = a.guarded
 		if full {
-			if err := a.heal(ctx); err != nil {
-				return err
-			}
+			look = a.heal
 		}
 	}
 }
 
-// heal reads the whole kernel before it compares. A repair can undo what was
-// right when it was read, as forwarding does with the redirects that a namespace
-// accepts; so after one it is all read again by the pass that follows.
+// heal is a pass that reads the whole kernel before it compares. A repair can
+// undo what was right when it was read, as forwarding does with the redirects
+// that a namespace accepts; so after one it is all read once more.
 func (a *Agent) heal(ctx context.Context) error {
 	a.cfg.Kernel.Dirty()
-	if err := a.guarded(ctx); err != nil {
+	if err := a.guarded(ctx); err != nil || !a.hasWritten() {
 		return err
 	}
-	if a.hasWritten() {
-		a.cfg.Kernel.Dirty()
-	}
-	return nil
+	a.cfg.Kernel.Dirty()
+	return a.guarded(ctx)
 }
 
 // wait returns when another pass is due; one that failed is due soon. full says

@@ -32,11 +32,18 @@ func (c *slogCore) Check(entry zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore
 
 func (c *slogCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	level := slog.LevelDebug
-	if entry.Level >= zapcore.ErrorLevel {
+	if entry.Level >= zapcore.ErrorLevel && !ordinary[entry.Message] {
 		level = slog.LevelError
 	}
 	c.log.Log(context.Background(), level, "etcd: "+entry.Message, slogArgs(fields)...)
 	return nil
+}
+
+// ordinary are messages that etcd logs as errors in the course of every first
+// start and every stop.
+var ordinary = map[string]bool{
+	"failed to update storage version":              true,
+	"setting up serving from embedded etcd failed.": true,
 }
 
 func (c *slogCore) Sync() error { return nil }
