@@ -22,7 +22,7 @@ BINDIR  := $(PREFIX)/bin
 PACKAGES = $$($(GO) list ./... | grep -vE '/e2e(/|$$)') ./e2e/hygiene
 
 .DEFAULT_GOAL := build
-.PHONY: help build install uninstall generate lint unit test e2e soak deps clean need-root
+.PHONY: help build install uninstall generate lint unit test e2e soak kernels demo bench-quick bench deps clean need-root
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -74,6 +74,18 @@ e2e: need-root build ## the scripts that drive the real binaries, as root
 
 soak: need-root build ## the same scripts with the counts and times that are promised, as root
 	VPC_SOAK=1 $(GO) test -count=1 -p 1 -timeout 8h $(TESTFLAGS) ./e2e/...
+
+kernels: build ## boot Linux 6.1 and 6.12 in QEMU and run the tests of the BPF programs there
+	VPC_KERNELS=1 $(GO) test -count=1 -timeout 60m -v $(TESTFLAGS) ./e2e/kernels
+
+demo: need-root build ## show the main job on real traffic, then remove everything
+	$(GO) run ./e2e/demo
+
+bench-quick: need-root build ## the figures that matter, side by side with what they are compared to
+	$(GO) run ./e2e/bench -quick
+
+bench: need-root build ## the same, longer
+	$(GO) run ./e2e/bench
 
 deps: ## install what tests need from Debian or Ubuntu packages
 	@bash .ci/deps
