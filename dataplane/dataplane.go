@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/vpcfabric/vpc/dataplane/flows"
@@ -40,6 +41,9 @@ type Report struct {
 	Writes int
 	// Up holds the interfaces whose port is complete.
 	Up map[spec.ENI]bool
+	// Isolated says that what failed, if anything, concerns single interfaces,
+	// which are not Up: everything else is as the spec says.
+	Isolated bool
 	// Braked holds interfaces that are in the kernel, but that neither a
 	// record nor a tombstone knows. Nothing was removed on their account.
 	Braked []string
@@ -56,6 +60,7 @@ type Dataplane struct {
 
 	mu    sync.Mutex
 	slots *slots
+	links map[nl.LinkKey]nl.Link // as last wanted
 	// lifted is set once the operator confirmed what the brake held back.
 	lifted map[string]bool
 }
@@ -105,14 +110,20 @@ func (d *Dataplane) Apply(ctx context.Context, h *spec.Host) (Report, error) {
 	defer d.mu.Unlock()
 	rep := Report{Up: map[spec.ENI]bool{}, Braked: d.braked(h)}
 	w := expand(h, d.kernel.Netns, d.progs.Current, d.slots)
+	if moved(d.links, w.links) {
+		d.Dirty()
+	}
+	d.links = w.links
 	d.phases.want(w, d.rules)
 	n, err := d.phases.run(ctx, len(rep.Braked) == 0)
 	rep.Writes = n
 	if err != nil {
 		d.Dirty()
 	}
+	var failed map[spec.ENI]bool
+	failed, rep.Isolated = d.blame(err)
 	for eni := range h.Ports {
-		rep.Up[eni] = err == nil || d.complete(ctx, eni)
+		rep.Up[eni] = !failed[eni] && (err == nil || rep.Isolated)
 	}
 	if len(rep.Braked) == 0 {
 		d.slots.keep(h)
@@ -123,22 +134,16 @@ func (d *Dataplane) Apply(ctx context.Context, h *spec.Host) (Report, error) {
 	return rep, err
 }
 
-// complete asks, after a failed Apply, whether this port was left whole.
-func (d *Dataplane) complete(ctx context.Context, eni spec.ENI) bool {
-	slot, ok := d.slots.port[eni]
-	if !ok {
-		return false
-	}
-	drifts, err := d.phases.ports.Diff(ctx)
-	if err != nil {
-		return false
-	}
-	for _, x := range drifts {
-		if x.Object == fmt.Sprint(slot) {
-			return false
+// moved reports whether a link's other end has gone elsewhere. The link is made
+// again then, and what was attached to it, set on it or plugged into it went
+// with the old one, though it is wanted unchanged: it has to be looked for.
+func moved(before, after map[nl.LinkKey]nl.Link) bool {
+	for key, was := range before {
+		if is, ok := after[key]; ok && (is.Peer != was.Peer || is.Kind != was.Kind) {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // braked lists the kernel's interfaces that nobody accounts for.
@@ -150,6 +155,7 @@ func (d *Dataplane) braked(h *spec.Host) []string {
 			out = append(out, name)
 		}
 	}
+	slices.Sort(out)
 	return out
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "port.h"
+#include "switch.h"
 
 struct arp_ipv4 {
 	struct arphdr hdr;
@@ -49,7 +50,9 @@ static __always_inline int arp_answer(struct __sk_buff *skb, const struct port *
 	__builtin_memcpy(out.arp.tpa, ask->spa, 4);
 	if (bpf_skb_store_bytes(skb, 0, &out, sizeof(out), 0))
 		return drop(skb, port->eni, STAGE_ARP, DROP_MALFORMED);
-	return bpf_redirect(skb->ifindex, 0);
+	/* Not through the port's own queue: the kernel starts that a moment after
+	 * the link is up, and would lose the first answers of every new port. */
+	return deliver(skb, skb->ifindex, port->flags & PORT_TAP);
 }
 
 __noinline int arp_stage(struct __sk_buff *skb, struct port *port)

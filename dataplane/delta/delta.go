@@ -50,6 +50,19 @@ func (d Drift) String() string {
 	return fmt.Sprintf("%s %s: have %s, want %s", d.Kind, d.Object, d.Have, d.Want)
 }
 
+// KeyError is the failure of one object.
+type KeyError struct {
+	Kind, Verb string // Verb is "delete " or empty
+	Key        any
+	Err        error
+}
+
+// Error names kind and key.
+func (e *KeyError) Error() string { return fmt.Sprintf("%s: %s%v: %v", e.Kind, e.Verb, e.Key, e.Err) }
+
+// Unwrap is the driver's error.
+func (e *KeyError) Unwrap() error { return e.Err }
+
 // Phase is a Tracker without its types, so that kinds can be put in order in
 // one list.
 type Phase interface {
@@ -218,7 +231,7 @@ func (t *Tracker[K, V]) each(ctx context.Context, keys []K, verb string, op func
 		t.unsure[k] = struct{}{}
 		writes++
 		if err := op(k); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %s%v: %w", t.name, verb, k, err))
+			errs = append(errs, &KeyError{t.name, verb, k, err})
 			continue
 		}
 		delete(t.unsure, k)

@@ -93,9 +93,17 @@ func (k *Kernel) Drivers() Drivers {
 // /proc/sys, for example net/ipv4/ip_forward.
 type SysctlKey struct{ Netns, Name string }
 
-// Compare orders by namespace, then name.
+// Compare orders by namespace, then name; the switch of forwarding comes first,
+// because turning it sets others.
 func (a SysctlKey) Compare(b SysctlKey) int {
-	return cmp.Or(cmp.Compare(a.Netns, b.Netns), cmp.Compare(a.Name, b.Name))
+	return cmp.Or(cmp.Compare(a.Netns, b.Netns), cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.Name, b.Name))
+}
+
+func (a SysctlKey) rank() int {
+	if a.Name == "net/ipv4/ip_forward" {
+		return 0
+	}
+	return 1
 }
 
 // String is netns/name.

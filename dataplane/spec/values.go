@@ -29,6 +29,11 @@ const (
 // in its last four bytes, so the sender of a frame is known from the frame.
 func MACOf(e ENI) MAC { return mac(macENI, uint32(e)) }
 
+// ENIOf is the interface whose address m is.
+func ENIOf(m MAC) (ENI, bool) {
+	return ENI(binary.BigEndian.Uint32(m[2:])), m[0] == 0x02 && m[1] == macENI
+}
+
 // RouterMAC is the address that a subnet's router answers with.
 func RouterMAC(s SubnetID) MAC { return mac(macRouter, uint32(s)) }
 

@@ -291,8 +291,10 @@ func (a *Agent) placesChanged(ctx context.Context) bool {
 	return !maps.Equal(now.Spec.Ports, last.Spec.Ports)
 }
 
-// status is what there is to report. Without a revision the one before stands:
-// a kernel that did not follow has not applied this one.
+// status is what there is to report. A kernel that did not follow has not
+// applied this revision: the one before stands. Where only single interfaces
+// failed, the revision is applied but for them: nobody else shall wait for a
+// workload that has broken its own namespace.
 func (a *Agent) status(p plan.Plan, rep dataplane.Report, err error) record.HostStatus {
 	up := map[string]bool{}
 	for eni, ok := range rep.Up {
@@ -304,7 +306,7 @@ func (a *Agent) status(p plan.Plan, rep dataplane.Report, err error) record.Host
 		AppliedRevision: api.Ptr(p.Spec.Revision), Mtu: api.Ptr(int32(a.cfg.MTU)),
 		Workloads: api.Ptr(int32(len(p.Spec.Ports))), Subnets: api.Ptr(int32(len(p.Spec.Subnets))),
 	}}
-	if err != nil {
+	if err != nil && !rep.Isolated {
 		s.Host.AppliedRevision = a.before().Host.AppliedRevision
 	}
 	return s

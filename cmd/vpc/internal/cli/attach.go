@@ -83,7 +83,32 @@ func (s *session) attach(target string, opt *attachOptions) error {
 	if res.NetworkInterface == nil {
 		return fmt.Errorf("the daemon attached %s but named no ENI", target)
 	}
-	return s.done(res, eniObject(res.NetworkInterface), fmt.Sprintf("attached to %s with %s", target, res.NetworkInterface.PrivateIpAddress))
+	o := eniObject(res.NetworkInterface)
+	if err := s.done(res, o, fmt.Sprintf("attached to %s with %s", target, res.NetworkInterface.PrivateIpAddress)); err != nil {
+		return err
+	}
+	return s.confirmAttached(o)
+}
+
+// confirmAttached looks whether the kernel has the interface: a workload that
+// is in the way of its own interface holds up nobody else's commands, so the
+// wait alone does not tell.
+func (s *session) confirmAttached(o object) error {
+	if s.noWait || s.revision == 0 {
+		return nil
+	}
+	res, err := ask[api.DescribeNetworkInterfacesResult](s, "DescribeNetworkInterfaces",
+		&api.DescribeNetworkInterfacesRequest{NetworkInterfaceIds: []string{o.id}})
+	if err != nil {
+		return err
+	}
+	for _, n := range res.NetworkInterfaces {
+		if n.Attachment != nil && n.Attachment.Status == api.AttachmentStatusAttaching {
+			return &failure{exit: api.ExitTimeout, did: true, refusal: api.Error{Code: "IncorrectState", Hint: "vpc status",
+				Message: fmt.Sprintf("%s is recorded, but the kernel cannot give it to its workload yet", o)}}
+		}
+	}
+	return nil
 }
 
 // place sets where the request attaches: in a subnet, or an ENI. It returns

@@ -1,0 +1,74 @@
+package dataplane
+
+import (
+	"errors"
+
+	"github.com/vpcfabric/vpc/bpf"
+	"github.com/vpcfabric/vpc/dataplane/delta"
+	"github.com/vpcfabric/vpc/dataplane/maps"
+	"github.com/vpcfabric/vpc/dataplane/nl"
+	"github.com/vpcfabric/vpc/dataplane/progs"
+	"github.com/vpcfabric/vpc/dataplane/spec"
+)
+
+// blame finds the interfaces that a failed Apply left incomplete. isolated is
+// false when something failed that is not one interface's own: then nobody
+// knows who is affected.
+func (d *Dataplane) blame(err error) (failed map[spec.ENI]bool, isolated bool) {
+	owner := make(map[maps.Slot]spec.ENI, len(d.slots.port))
+	for eni, slot := range d.slots.port {
+		owner[slot] = eni
+	}
+	failed, isolated = map[spec.ENI]bool{}, true
+	for _, leaf := range leaves(err) {
+		eni, ok := spec.ENI(0), false
+		if e := (*delta.KeyError)(nil); errors.As(leaf, &e) {
+			if k, isFDB := e.Key.(nl.FDBKey); isFDB {
+				eni, ok = spec.ENIOf(k.MAC)
+			} else if slot, isPort := slotOf(e.Key); isPort {
+				eni, ok = owner[slot]
+			}
+		}
+		if !ok {
+			isolated = false
+			continue
+		}
+		failed[eni] = true
+	}
+	return failed, isolated
+}
+
+// slotOf is the slot of the port that a key of any kind is about.
+func slotOf(key any) (maps.Slot, bool) {
+	index := 0
+	switch k := key.(type) {
+	case maps.Slot:
+		return k, true
+	case int: // a workload, by its port's ifindex
+		index = k
+	case nl.LinkKey:
+		index = k.Index
+	case progs.Attachment:
+		index = k.Index
+	}
+	if index < bpf.PortBase || index >= bpf.PortBase+bpf.MaxPorts {
+		return 0, false
+	}
+	return maps.Slot(index - bpf.PortBase), true
+}
+
+// leaves are the errors that were joined.
+func leaves(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var out []error
+	for _, e := range joined.Unwrap() {
+		out = append(out, leaves(e)...)
+	}
+	return out
+}
