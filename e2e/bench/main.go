@@ -108,6 +108,9 @@ func bench(ctx context.Context, p plan, bin, file string) (err error) {
 	}
 	rep.Answer, rep.Attach = summarise(answers), summarise(firsts)
 	rows, err := measurePaths(ctx, w.paths, p)
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
 	rep.Rows = rows
 	drops, dropsErr := w.daemon.drops(context.WithoutCancel(ctx))
 	rep.Drops, err = drops, errors.Join(err, dropsErr)

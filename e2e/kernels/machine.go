@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -30,9 +31,9 @@ type binary struct {
 }
 
 // scripts are the ones that show the whole product on a kernel: from the
-// command line to packets, and its own repairs.
+// command line to packets, policy, and programs that are replaced under load.
 const scripts = "TestScripts/(two_namespaces_in_one_subnet_reach_each_other|cross_subnet_traffic_of_a_vpc_passes|" +
-	"everything_removed_behind_its_back_is_rebuilt|cleanup_leaves_other_hosts_alone)$"
+	"revoke_closes_new_connections_and_tracked_ones_live_on|kill9_loses_no_packet_and_no_connection|cleanup_leaves_other_hosts_alone)$"
 
 // build compiles the tests of packages, the scripts with the commands that they
 // drive, and the guest's init, into dir.
@@ -120,6 +121,7 @@ func boot(ctx context.Context, kernel, initrd string) (results, error) {
 		"-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "2048",
 		"-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0 quiet panic=-1 random.trust_cpu=on",
 		"-no-reboot", "-display", "none", "-monitor", "none", "-nic", "none", "-serial", "stdio")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	console, err := cmd.Output()

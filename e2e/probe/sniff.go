@@ -17,8 +17,8 @@ type Sniffer struct {
 	done chan struct{}
 	err  error
 
-	token        []byte // nil: count everything
-	frames, lost atomic.Int64
+	token  []byte // nil: count everything
+	frames atomic.Int64
 }
 
 // Sniff starts to count frames that contain the token; with an empty token it

@@ -1,6 +1,7 @@
 package workloads
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -13,13 +14,17 @@ import (
 	"github.com/vpcfabric/vpc/vpcd/api"
 )
 
+// ambiguityExit is that of an engine's own failure: older engines answer 500
+// where a beginning of an id means several containers.
+const ambiguityExit = 1
+
 // fetch gets a page from inside a namespace, over a connection of its own.
 func fetch(ns, url string) ([]byte, error) { return fetchWithin(ns, url, 3*time.Second) }
 
 // fetchWithin gives the connection a time to be made in. One shorter than the
 // kernel's second before it repeats itself shows when a path came back.
 func fetchWithin(ns, url string, connect time.Duration) ([]byte, error) {
-	tr := &http.Transport{DisableKeepAlives: true, Dial: func(network, addr string) (c net.Conn, err error) {
+	tr := &http.Transport{DisableKeepAlives: true, DialContext: func(_ context.Context, _, addr string) (c net.Conn, err error) {
 		err = netns.Do(ns, func() error { c, err = net.DialTimeout("tcp4", addr, connect); return err })
 		return c, err
 	}}
@@ -218,7 +223,3 @@ func ambiguous(e *engine) string {
 	e.Fatal("no two of 17 ids begin alike")
 	return ""
 }
-
-// ambiguityExit is for "the engine failed": older engines answer 500 where a
-// beginning of an id means several containers.
-const ambiguityExit = 1

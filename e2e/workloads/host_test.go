@@ -333,6 +333,8 @@ func (h *host) drops() map[string]int64 {
 func (h *host) ping(from, to string) {
 	h.Helper()
 	if err := probe.Ping(from, netip.MustParseAddr(to), 0); err != nil {
-		h.Errorf("ping from %s to %s: %v", from, to, err)
+		drops, _ := h.try("drops")
+		drift, _ := h.try("verify")
+		h.Errorf("ping from %s to %s: %v\n%s%s", from, to, err, drops.stdout, drift.stdout)
 	}
 }

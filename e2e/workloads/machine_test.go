@@ -37,6 +37,7 @@ export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
+echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
 for m in $(cat /modules/order); do insmod /modules/$m.ko; done
 for word in $(cat /proc/cmdline); do case $word in ip=*) ip=${word#ip=};; gw=*) gw=${word#gw=};; esac; done
 ip link set lo up
@@ -87,15 +88,17 @@ func kernelPackage(cache string) (string, error) {
 	if found := cached(); len(found) > 0 {
 		return found[0], nil
 	}
-	out, err := exec.Command("apt-cache", "depends", "--important", "linux-image-cloud-amd64").Output()
-	if err != nil {
-		return "", fmt.Errorf("apt-cache: %w", err)
+	name := offeredKernel()
+	if name == "" {
+		// A machine on which nothing was missing may have no lists yet.
+		if out, err := exec.Command("apt-get", "-q", "update").CombinedOutput(); err != nil {
+			return "", fmt.Errorf("apt-get update: %w: %s", err, out)
+		}
+		if name = offeredKernel(); name == "" {
+			return "", errors.New("the configured apt sources have no linux-image-cloud-amd64")
+		}
 	}
-	_, after, ok := strings.Cut(string(out), "Depends: ")
-	if !ok || !cloudKernel.MatchString(after) {
-		return "", errors.New("the configured apt sources have no linux-image-cloud-amd64")
-	}
-	get := exec.Command("apt-get", "-q", "download", strings.Fields(after)[0])
+	get := exec.Command("apt-get", "-q", "download", name)
 	get.Dir = cache
 	if out, err := get.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("apt-get download: %w: %s", err, out)
@@ -104,6 +107,16 @@ func kernelPackage(cache string) (string, error) {
 		return found[0], nil
 	}
 	return "", fmt.Errorf("apt-get left no kernel in %s", cache)
+}
+
+// offeredKernel is the package that the newest cloud kernel is in, if apt knows one.
+func offeredKernel() string {
+	out, err := exec.Command("apt-cache", "depends", "--important", "linux-image-cloud-amd64").Output()
+	_, after, ok := strings.Cut(string(out), "Depends: ")
+	if err != nil || !ok || !cloudKernel.MatchString(after) {
+		return ""
+	}
+	return strings.Fields(after)[0]
 }
 
 // bootable is a kernel and an initramfs that every machine of a test boots.

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -28,7 +29,10 @@ func main() {
 	unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
 }
 
-func say(format string, args ...any) { fmt.Printf("\n"+Mark+format+"\n", args...) }
+// console is where the host listens.
+var console io.Writer = os.Stdout
+
+func say(format string, args ...any) { fmt.Fprintf(console, "\n"+Mark+format+"\n", args...) }
 
 func outcome(err error) string {
 	if err == nil {
@@ -121,7 +125,7 @@ func test(words []string) {
 	start := time.Now()
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = dir
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
+	cmd.Stdout, cmd.Stderr = console, console
 	cmd.Env = []string{"PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/", "TMPDIR=/tmp", "VPC_BIN=/bin", "CI="}
 	err := cmd.Run()
 	say("done %s %.1fs %s", name, time.Since(start).Seconds(), outcome(err))

@@ -99,7 +99,7 @@ func TestCheckText(t *testing.T) {
 			t.Errorf("%q: %v", good, err)
 		}
 	}
-	for _, bad := range []string{"a\nb", "a\x00b", "é", "‮", "a<b", "a|b", "a'b", "a\"b", "a%b", "\xff", strings.Repeat("x", 256), strings.Repeat("x", 10<<20)} {
+	for _, bad := range []string{"a\nb", "a\x00b", "é", "\u202e", "a<b", "a|b", "a'b", "a\"b", "a%b", "\xff", strings.Repeat("x", 256), strings.Repeat("x", 10<<20)} {
 		refused(t, checkText(bad, "Description", "the description"), "InvalidParameterValue", "Description")
 	}
 }

@@ -210,7 +210,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%s does not read again: %v", text, err)
 		}
 		if second, _ := json.Marshal(again); !bytes.Equal(text, second) {
-			t.Fatal(fmt.Sprintf("%s became %s", text, second))
+			t.Fatalf("%s became %s", text, second)
 		}
 	})
 }
