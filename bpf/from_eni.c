@@ -41,7 +41,7 @@ __noinline int first_packet(struct __sk_buff *skb, const struct packet *p, __u32
 
 	if (!p || !port)
 		return TC_ACT_SHOT;
-	f = bpf_map_lookup_elem(&flows, &p->key);
+	f = flow_of(p);
 	if (decide(p, port, f, now, &d))
 		return drop_rule(skb, port->eni, d.stage << 8 | d.reason, 0);
 	peer = port_at(d.peer_slot);

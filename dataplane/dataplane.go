@@ -126,12 +126,26 @@ func (d *Dataplane) Apply(ctx context.Context, h *spec.Host) (Report, error) {
 		rep.Up[eni] = !failed[eni] && (err == nil || rep.Isolated)
 	}
 	if len(rep.Braked) == 0 {
-		d.slots.keep(h)
+		d.freeSlots(ctx, h, err != nil)
 	}
 	if err == nil {
 		err = d.progs.RemoveOtherLayouts()
 	}
 	return rep, err
+}
+
+// freeSlots forgets owners that are gone. After a failure the kernel is asked
+// who they are: a number that a link still has must not be given away.
+func (d *Dataplane) freeSlots(ctx context.Context, h *spec.Host, failed bool) {
+	held := &slots{}
+	if failed {
+		links, err := d.kernel.Drivers().Links.Observe(ctx, nil)
+		if err != nil {
+			return
+		}
+		held = readSlots(links)
+	}
+	d.slots.keep(h, held)
 }
 
 // moved reports whether a link's other end has gone elsewhere. The link is made

@@ -71,11 +71,14 @@ func expand(h *spec.Host, netns func(string) string, current func(progs.Role) pr
 		ports: map[maps.Slot]maps.Port{}, bridgePorts: map[nl.LinkKey]nl.BridgePort{}, addresses: map[nl.AddressKey]struct{}{},
 		ups: map[nl.LinkKey]nl.Up{}, neighbours: map[nl.NeighbourKey]spec.MAC{}, fdb: map[nl.FDBKey]int{}, workloads: map[int]nl.Workload{},
 	}}
-	for _, id := range sorted(h.Subnets) {
+	subnets, ports := sorted(h.Subnets), sorted(h.Ports)
+	assign(s.subnet, subnets)
+	assign(s.port, ports)
+	for _, id := range subnets {
 		x.subnet(id, h.Subnets[id])
 	}
 	versions := x.versions()
-	for _, eni := range sorted(h.Ports) {
+	for _, eni := range ports {
 		x.port(eni, h.Ports[eni], versions[eni])
 	}
 	for k, e := range h.Endpoints {
@@ -106,7 +109,7 @@ func (x *expander) own(role string) string {
 func (x *expander) subnetNetns(id string) string { return x.netns(id) }
 
 func (x *expander) subnet(id spec.SubnetID, s spec.Subnet) {
-	slot := assign(x.slots.subnet, id)
+	slot := x.slots.subnet[id]
 	inside, fabric := x.own(s.ID), x.own("fabric")
 	alias := subnetAlias(s.ID, id)
 
@@ -140,7 +143,7 @@ func (x *expander) port(eni spec.ENI, p spec.Port, version uint32) {
 	if !ok {
 		return
 	}
-	slot := assign(x.slots.port, eni)
+	slot := x.slots.port[eni]
 	inside := x.subnetNetns(subnet.ID)
 	at := nl.LinkKey{Netns: inside, Index: slot.Index()}
 	bridge := bridgeBase + x.slots.subnet[p.Subnet]

@@ -3,7 +3,9 @@ package dataplane
 import (
 	"errors"
 	"fmt"
+	gomaps "maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -43,48 +45,71 @@ func parseAlias(alias, prefix string) (string, uint32, bool) {
 	return id, uint32(n), err == nil
 }
 
+// readSlots takes the owners of links by their aliases. Two owners of one slot
+// would share its entry, so the second moves; it stays known, for the brake.
 func readSlots(links map[nl.LinkKey]nl.Link) *slots {
 	s := &slots{port: map[spec.ENI]maps.Slot{}, subnet: map[spec.SubnetID]int{}}
-	for key, l := range links {
+	ports, subnets := map[maps.Slot]bool{}, map[int]bool{}
+	var homelessPorts []spec.ENI
+	var homelessSubnets []spec.SubnetID
+	for _, key := range slices.SortedFunc(gomaps.Keys(links), nl.LinkKey.Compare) {
+		l := links[key]
 		if _, eni, ok := parsePortAlias(l.Alias); ok && key.Index >= bpf.PortBase && key.Index < bpf.PortBase+bpf.MaxPorts {
-			s.port[eni] = maps.Slot(key.Index - bpf.PortBase)
+			if !take(s.port, ports, eni, maps.Slot(key.Index-bpf.PortBase)) {
+				homelessPorts = append(homelessPorts, eni)
+			}
 		}
 		if _, n, ok := parseAlias(l.Alias, "subnet-"); ok && l.Kind == nl.Veth && key.Index >= bpf.PatchBase && key.Index < bridgeBase {
-			s.subnet[spec.SubnetID(n)] = (key.Index - bpf.PatchBase) / 2
+			if !take(s.subnet, subnets, spec.SubnetID(n), (key.Index-bpf.PatchBase)/2) {
+				homelessSubnets = append(homelessSubnets, spec.SubnetID(n))
+			}
 		}
 	}
+	assign(s.port, homelessPorts)
+	assign(s.subnet, homelessSubnets)
 	return s
 }
 
-// assign gives each owner its slot, or the lowest free one.
-func assign[K comparable, S ~int | ~uint32](have map[K]S, k K) S {
-	if s, ok := have[k]; ok {
-		return s
+// take gives a slot to an owner unless somebody has it.
+func take[K, S comparable](have map[K]S, used map[S]bool, k K, s S) bool {
+	if used[s] {
+		return false
 	}
-	used := make(map[S]bool, len(have))
+	have[k], used[s] = s, true
+	return true
+}
+
+// assign gives each owner that has none the lowest free slot.
+func assign[K comparable, S ~int | ~uint32](have map[K]S, owners []K) {
+	used := make(map[S]bool, len(have)+len(owners))
 	for _, s := range have {
 		used[s] = true
 	}
-	var s S
-	for used[s] {
-		s++
+	var next S
+	for _, k := range owners {
+		if _, ok := have[k]; ok {
+			continue
+		}
+		for used[next] {
+			next++
+		}
+		have[k], used[next] = next, true
 	}
-	have[k] = s
-	return s
 }
 
-// keep frees the slots of owners that have left the kernel.
-func (s *slots) keep(h *spec.Host) {
-	for eni := range s.port {
-		if _, ok := h.Ports[eni]; !ok {
-			delete(s.port, eni)
-		}
-	}
-	for id := range s.subnet {
-		if _, ok := h.Subnets[id]; !ok {
-			delete(s.subnet, id)
-		}
-	}
+// keep frees the slots of owners that are not wanted, but for those that held
+// has: their links are still in the kernel.
+func (s *slots) keep(h *spec.Host, held *slots) {
+	gomaps.DeleteFunc(s.port, func(eni spec.ENI, _ maps.Slot) bool {
+		_, wanted := h.Ports[eni]
+		_, there := held.port[eni]
+		return !wanted && !there
+	})
+	gomaps.DeleteFunc(s.subnet, func(id spec.SubnetID, _ int) bool {
+		_, wanted := h.Subnets[id]
+		_, there := held.subnet[id]
+		return !wanted && !there
+	})
 }
 
 func isNotEmpty(err error) bool {

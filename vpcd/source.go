@@ -13,6 +13,8 @@ type source struct {
 	store *store.Store
 	wake  <-chan struct{}
 	host  string
+	// release is the service's: what becomes of the interfaces is its matter.
+	release func(ctx context.Context, targets []string) error
 }
 
 // newSource watches everything but the hosts' own reports. What an earlier life
@@ -65,3 +67,6 @@ func (s *source) Report(ctx context.Context, status record.HostStatus) error {
 	})
 	return err
 }
+
+// Release implements agent.Source.
+func (s *source) Release(ctx context.Context, targets []string) error { return s.release(ctx, targets) }

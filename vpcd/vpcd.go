@@ -162,6 +162,7 @@ func Run(ctx context.Context, cfg Config) error {
 	svc := service.New(service.Config{
 		Store: st, Host: a.Local(resolver), HostName: cfg.Name, Limits: cfg.Limits, StrictCIDRs: cfg.StrictCIDRs,
 	})
+	src.release = svc.Release
 	srv := wire.NewServer(waitUntil(ctx, svc.Handlers()), wire.Options{DefaultAccount: cfg.Account, Logger: cfg.Logger})
 
 	g.Go(func() error { return resolver.Run(ctx) })

@@ -79,6 +79,15 @@ static __always_inline void finish(struct flow *f, __u32 epoch)
 	swap_state(&f->state, FLOW_BUILDING, FLOW_LIVE);
 }
 
+/* flow_of looks the packet's own half up. Linux 6.1 takes no key from the
+ * argument of a function, and the copy must not lie on the deepest stack. */
+static __noinline struct flow *flow_of(const struct packet *p)
+{
+	struct flow_key key = p->key;
+
+	return bpf_map_lookup_elem(&flows, &key);
+}
+
 /* put_reverse writes the replies' half; -1 when there is no room for it. */
 __noinline int put_reverse(const struct packet *p, __u32 slot_own, const struct decision *d, __u64 now,
 				  __u32 place)
@@ -122,7 +131,7 @@ __noinline int put_forward(const struct packet *p, __u32 slot_own, const struct 
 	value.epoch = d->epoch;
 	value.born = bpf_ktime_get_ns();
 	value.slot = place;
-	return bpf_map_update_elem(&flows, &p->key, &value, BPF_NOEXIST);
+	return bpf_map_update_elem(&flows, &value.key, &value, BPF_NOEXIST);
 }
 
 /* create writes a new pair, or nothing; 0 or a drop reason. */
@@ -164,7 +173,7 @@ __noinline int create(const struct packet *p, __u32 slot_own, const struct decis
 	if (err && make_room(now))
 		err = put_reverse(p, slot_own, d, now, place);
 	if (err) {
-		f = bpf_map_lookup_elem(&flows, &p->key);
+		f = flow_of(p);
 		if (f)
 			die(f, now);
 	}

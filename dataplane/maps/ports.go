@@ -158,15 +158,24 @@ func (d ports) Put(_ context.Context, k Slot, p Port) error {
 	return d.write(k, v)
 }
 
-// claim closes a slot and starts the counters of its new owner at zero.
+// claim closes a slot and starts the counters of its new owner at zero. One who
+// comes back, as a container that restarts, keeps the account of the flows that
+// he has opened: they still are in the table.
 func (d ports) claim(k Slot, old bpf.Port, eni uint32) error {
 	if err := d.write(k, bpf.Port{Epoch: nextEpoch(old.Epoch)}); err != nil {
 		return err
 	}
-	writes.Add(2)
-	if err := d.m["usage"].Put(uint32(k), bpf.FlowUsage{Eni: eni}); err != nil {
+	var account bpf.FlowUsage
+	if err := d.m["usage"].Lookup(uint32(k), &account); err != nil {
 		return err
 	}
+	if account.Eni != eni {
+		writes.Add(1)
+		if err := d.m["usage"].Put(uint32(k), bpf.FlowUsage{Eni: eni}); err != nil {
+			return err
+		}
+	}
+	writes.Add(1)
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return err

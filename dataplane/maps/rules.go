@@ -25,12 +25,13 @@ type Rules struct {
 	mu      sync.Mutex
 	content map[spec.RuleSetID]spec.RuleSet
 	number  map[spec.RuleSetID]uint32
+	name    map[uint32]spec.RuleSetID // the inverse of number
 	next    uint32
 }
 
 // Rules returns the driver; there is one per host.
 func (m *Maps) Rules() *Rules {
-	return &Rules{m: m, number: map[spec.RuleSetID]uint32{}, next: 1}
+	return &Rules{m: m, number: map[spec.RuleSetID]uint32{}, name: map[uint32]spec.RuleSetID{}, next: 1}
 }
 
 // Content says what the wanted digests stand for. Call it before Put.
@@ -65,12 +66,7 @@ func (r *Rules) idOf(n uint32) spec.RuleSetID {
 	if n == 0 {
 		return emptySet
 	}
-	for id, x := range r.number {
-		if x == n {
-			return id
-		}
-	}
-	return spec.RuleSetID{}
+	return r.name[n]
 }
 
 // Observe reads every list and names it by what it says, so a list with one
@@ -88,7 +84,7 @@ func (r *Rules) Observe(context.Context, map[spec.RuleSetID]struct{}) (map[spec.
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.number = map[spec.RuleSetID]uint32{}
+	r.number, r.name = map[spec.RuleSetID]uint32{}, map[uint32]spec.RuleSetID{}
 	out := map[spec.RuleSetID]struct{}{}
 	for n, parts := range chunks {
 		id := digest(n, parts)
@@ -97,6 +93,9 @@ func (r *Rules) Observe(context.Context, map[spec.RuleSetID]struct{}) (map[spec.
 		}
 		out[id] = struct{}{}
 		r.next = max(r.next, n+1)
+	}
+	for id, n := range r.number {
+		r.name[n] = id
 	}
 	return out, nil
 }
@@ -168,7 +167,7 @@ func (r *Rules) Put(_ context.Context, id spec.RuleSetID, _ struct{}) error {
 			return err
 		}
 	}
-	r.number[id] = n
+	r.number[id], r.name[n] = n, id
 	return nil
 }
 
@@ -191,6 +190,7 @@ func (r *Rules) Delete(_ context.Context, id spec.RuleSetID) error {
 		}
 	}
 	delete(r.number, id)
+	delete(r.name, n)
 	return nil
 }
 

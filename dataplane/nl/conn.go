@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -85,7 +84,7 @@ func (c *conn) fd() uint32 { return uint32(c.ns.Fd()) }
 // conn returns the socket of one of our namespaces. The name is looked up each
 // time: a namespace deleted and made again behind our back is another one.
 func (k *Kernel) conn(name string) (*conn, error) {
-	if !strings.HasPrefix(name, k.prefix) || strings.ContainsAny(name, "/\x00") {
+	if !k.owns(name) {
 		return nil, fmt.Errorf("namespace %q is not one of ours (%s…)", name, k.prefix)
 	}
 	k.mu.Lock()

@@ -6,11 +6,22 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
+
+// role is what follows the prefix in a name of ours. The prefix alone would not
+// do: that of the host "a" also begins the names of the host "a-b".
+var role = regexp.MustCompile(`^([^-/]+|subnet-[0-9a-f]+)$`)
+
+// owns reports whether a name in /run/netns is of this host.
+func (k *Kernel) owns(name string) bool {
+	rest, ok := strings.CutPrefix(name, k.prefix)
+	return ok && role.MatchString(rest)
+}
 
 // entries lists our names in /run/netns and whether a namespace is mounted on
 // each.
@@ -24,7 +35,7 @@ func (k *Kernel) entries() (map[string]bool, error) {
 	}
 	out := map[string]bool{}
 	for _, e := range dir {
-		if !strings.HasPrefix(e.Name(), k.prefix) {
+		if !k.owns(e.Name()) {
 			continue
 		}
 		var st unix.Statfs_t

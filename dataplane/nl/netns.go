@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -146,7 +145,7 @@ func (d namespaces) Observe(_ context.Context, want map[string]struct{}) (map[st
 
 // Put makes the namespace, or completes a half-made one.
 func (d namespaces) Put(_ context.Context, name string, _ struct{}) error {
-	if !strings.HasPrefix(name, d.k.prefix) || strings.ContainsAny(name, "/\x00") {
+	if !d.k.owns(name) {
 		return fmt.Errorf("not a namespace name of ours (%s…)", d.k.prefix)
 	}
 	path := filepath.Join(runDir, name)
@@ -175,7 +174,7 @@ func (d namespaces) Put(_ context.Context, name string, _ struct{}) error {
 
 // Delete takes the name away without waiting for the kernel's teardown.
 func (d namespaces) Delete(_ context.Context, name string) error {
-	if !strings.HasPrefix(name, d.k.prefix) || strings.ContainsAny(name, "/\x00") {
+	if !d.k.owns(name) {
 		return fmt.Errorf("not a namespace name of ours (%s…)", d.k.prefix)
 	}
 	d.k.drop(name)

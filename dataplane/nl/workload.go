@@ -129,22 +129,19 @@ func (st workloadState) taken() bool {
 	return false
 }
 
-// Observe reads the workloads that are wanted. One whose namespace is gone or
-// another one, or whose link is gone, is not listed.
+// Observe reads the workloads that are wanted. One that cannot be read is not
+// listed, whatever the reason: its owner can make his namespace unreadable, for
+// example by changing it faster than it can be listed. Its next Put then fails
+// alone and says why; as nothing but the wanted is listed, nothing is removed.
 func (d *workloads) Observe(ctx context.Context, want map[int]Workload) (map[int]Workload, error) {
 	out := make(map[int]Workload, len(want))
 	for index, w := range want {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		v, err := d.observe(index, w)
-		if gone(err) || errors.Is(err, ErrReplaced) {
-			continue
+		if v, err := d.observe(index, w); err == nil {
+			out[index] = v
 		}
-		if err != nil {
-			return nil, fmt.Errorf("%d: %w", index, err)
-		}
-		out[index] = v
 	}
 	return out, nil
 }

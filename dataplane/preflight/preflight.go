@@ -66,14 +66,18 @@ func kernelVersion() Check {
 	return judgeKernel(r)
 }
 
-// judgeKernel: tcx came with 6.6.
+// judgeKernel: redirect_peer and bpf_loop as the programs use them are in 6.1;
+// before 6.6 there is no tcx, and clsact serves.
 func judgeKernel(r string) Check {
 	var major, minor int
 	if _, err := fmt.Sscanf(r, "%d.%d", &major, &minor); err != nil {
-		return Check{"kernel", Warn, fmt.Sprintf("release %q cannot be read", r), "use Linux 6.6 or newer"}
+		return Check{"kernel", Warn, fmt.Sprintf("release %q cannot be read", r), "use Linux 6.1 or newer"}
 	}
-	if major < 6 || major == 6 && minor < 6 {
-		return Check{"kernel", Fail, r + " has no tcx", "use Linux 6.6 or newer"}
+	if major < 6 || major == 6 && minor < 1 {
+		return Check{"kernel", Fail, r + " is too old", "use Linux 6.1 or newer"}
+	}
+	if major == 6 && minor < 6 {
+		return Check{ID: "kernel", Result: OK, Detail: r + ", attaching by clsact"}
 	}
 	return Check{ID: "kernel", Result: OK, Detail: r}
 }

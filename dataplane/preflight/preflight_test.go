@@ -10,7 +10,7 @@ import (
 func TestJudgeKernel(t *testing.T) {
 	for release, want := range map[string]string{
 		"6.18.4-cloud": OK, "6.6.0": OK, "6.6": OK, "7.0.0-rc1": OK, "10.1.2": OK,
-		"6.5.13": Fail, "5.15.0-100-generic": Fail, "4.19.0": Fail, "6.1.0-49-amd64": Fail,
+		"6.5.13": OK, "5.15.0-100-generic": Fail, "4.19.0": Fail, "6.1.0-49-amd64": OK, "6.0.9": Fail,
 		"": Warn, "linux": Warn, "6": Warn, "6.x": Warn,
 	} {
 		c := judgeKernel(release)

@@ -35,6 +35,9 @@ type Source interface {
 	Wake() <-chan struct{}
 	// Report stores what this host is doing.
 	Report(ctx context.Context, s record.HostStatus) error
+	// Release records that these targets of this host will never be there
+	// again: their interfaces become available.
+	Release(ctx context.Context, targets []string) error
 }
 
 // Kernel is the data plane as the agent uses it.
@@ -207,13 +210,20 @@ func (a *Agent) Pass(ctx context.Context) {
 		a.report(ctx, a.before(), []string{"the records cannot be read: " + err.Error()})
 		return
 	}
-	p := plan.Build(w, a.facts(ctx, w))
+	facts, removed := a.facts(ctx, w)
+	p := plan.Build(w, facts)
 	rep, err := a.cfg.Kernel.Apply(ctx, p.Spec)
 	if ctx.Err() != nil {
 		return // stopping is no failure to report
 	}
 	a.remember(w, p, rep, err)
 	a.report(ctx, a.status(p, rep, err), a.reasons(p, rep, err))
+	if len(removed) == 0 {
+		return
+	}
+	if err := a.cfg.Source.Release(ctx, removed); err != nil && ctx.Err() == nil {
+		a.cfg.Logger.Error("cannot release the interfaces of removed workloads", "targets", removed, "err", err)
+	}
 }
 
 func (a *Agent) remember(w *record.World, p plan.Plan, rep dataplane.Report, err error) {
@@ -242,17 +252,20 @@ func (a *Agent) hasFailed() bool {
 
 // facts asks where every workload of this host is now. Where nobody knows, it
 // is taken to be where it was: an engine that does not answer must not cost its
-// containers their network.
-func (a *Agent) facts(ctx context.Context, w *record.World) plan.Facts {
+// containers their network. removed are targets that will never be there again.
+func (a *Agent) facts(ctx context.Context, w *record.World) (f plan.Facts, removed []string) {
 	a.mu.Lock()
 	before := a.places
 	a.mu.Unlock()
-	f := plan.Facts{Host: a.cfg.Host, MTU: a.cfg.MTU, Places: map[string]plan.Place{}}
+	f = plan.Facts{Host: a.cfg.Host, MTU: a.cfg.MTU, Places: map[string]plan.Place{}}
 	for _, target := range targets(w, a.cfg.Host) {
 		p, err := a.cfg.Resolver.Locate(ctx, target)
 		if err == nil {
 			f.Places[target] = plan.Place{Netns: p.Netns, Device: p.Device}
 			continue
+		}
+		if errors.Is(err, attach.ErrRemoved) {
+			removed = append(removed, target)
 		}
 		if errors.Is(err, attach.ErrGone) {
 			continue
@@ -265,7 +278,7 @@ func (a *Agent) facts(ctx context.Context, w *record.World) plan.Facts {
 	a.mu.Lock()
 	a.places = f.Places
 	a.mu.Unlock()
-	return f
+	return f, removed
 }
 
 func targets(w *record.World, host string) []string {
@@ -287,8 +300,9 @@ func (a *Agent) placesChanged(ctx context.Context) bool {
 	if w == nil {
 		return true
 	}
-	now := plan.Build(w, a.facts(ctx, w))
-	return !maps.Equal(now.Spec.Ports, last.Spec.Ports)
+	facts, removed := a.facts(ctx, w)
+	now := plan.Build(w, facts)
+	return len(removed) > 0 || !maps.Equal(now.Spec.Ports, last.Spec.Ports)
 }
 
 // status is what there is to report. A kernel that did not follow has not

@@ -3,12 +3,14 @@ package agent
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
+	"github.com/vpcfabric/vpc/vpcd/internal/attach"
 )
 
 // bubble runs a case on a clock that jumps: no test here waits for real time.
@@ -305,6 +307,26 @@ func TestProblems(t *testing.T) {
 		b.expect(t, api.HostStateDegraded, 10, true)
 		if r := b.last(t).Host.Reasons[0]; !strings.HasPrefix(r, "eni-bad: ") {
 			t.Errorf("reason %q", r)
+		}
+	})
+}
+
+// TestWorkloadRemoved: what will never be back is released; what is only away is not.
+func TestWorkloadRemoved(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.run(t)
+		b.resolver.do(func() { b.resolver.places = nil })
+		pass(pollPlaces)
+		var released []string
+		b.source.do(func() { released = b.source.released })
+		if released != nil {
+			t.Fatalf("released %v, which is only away", released)
+		}
+		b.resolver.do(func() { b.resolver.fail = attach.ErrRemoved })
+		pass(pollPlaces)
+		b.source.do(func() { released = b.source.released })
+		if !slices.Contains(released, "netns:web") {
+			t.Errorf("released %v, want netns:web", released)
 		}
 	})
 }

@@ -21,12 +21,13 @@ import (
 
 // source is a store of which a test turns the pages.
 type source struct {
-	mu      sync.Mutex
-	world   *record.World
-	fail    error
-	refuse  error // what Report answers
-	reports []record.HostStatus
-	wake    chan struct{}
+	mu       sync.Mutex
+	world    *record.World
+	fail     error
+	refuse   error // what Report answers
+	reports  []record.HostStatus
+	wake     chan struct{}
+	released []string
 }
 
 // do lets a test look at the fake or change it while the agent runs.
@@ -55,6 +56,13 @@ func (s *source) Report(_ context.Context, status record.HostStatus) error {
 	if s.refuse == nil {
 		s.reports = append(s.reports, status)
 	}
+	return s.refuse
+}
+
+func (s *source) Release(_ context.Context, targets []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.released = append(s.released, targets...)
 	return s.refuse
 }
 

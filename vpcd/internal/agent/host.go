@@ -42,7 +42,8 @@ func (l *Local) Verify(ctx context.Context) ([]api.Drift, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := plan.Build(w, a.facts(ctx, w))
+	facts, _ := a.facts(ctx, w)
+	p := plan.Build(w, facts)
 	drifts, err := a.cfg.Kernel.Verify(ctx, p.Spec)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"slices"
@@ -38,6 +39,10 @@ const defaultDockerSocket = "/var/run/docker.sock"
 // removed, the namespace deleted, the process ended or its number used again,
 // the tap closed. Any other error of Locate means that nobody knows.
 var ErrGone = errors.New("workload is gone")
+
+// ErrRemoved is an ErrGone that lasts: the container was removed, the process
+// has ended. Nothing will ever have this canonical target again.
+var ErrRemoved = fmt.Errorf("%w for good", ErrGone)
 
 // Kernel answers questions about network namespaces. The composition root
 // implements it with the data plane.

@@ -118,7 +118,7 @@ func (r *Resolver) findContainer(ctx context.Context, id string) (Place, error) 
 	var refused *refusal
 	switch {
 	case errors.Is(err, errNoContainer):
-		err = fmt.Errorf("container %.12s does not exist: %w", id, ErrGone)
+		err = fmt.Errorf("container %.12s does not exist: %w", id, ErrRemoved)
 	case errors.As(err, &refused):
 	case err != nil && lost != nil:
 		return Place{}, lost

@@ -61,6 +61,9 @@ func (r *Resolver) findTap(name string) (Place, error) {
 // findProcess is the namespace of the process that was started at start.
 func (r *Resolver) findProcess(pid int, start uint64) (Place, error) {
 	n, err := r.workloadNetns(r.netnsOf(pid))
+	if gone(err) {
+		return Place{}, fmt.Errorf("process %d: %w", pid, ErrRemoved)
+	}
 	if err != nil {
 		return Place{}, err
 	}
@@ -69,11 +72,11 @@ func (r *Resolver) findProcess(pid int, start uint64) (Place, error) {
 	now, err := r.startTime(pid)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return Place{}, fmt.Errorf("%v: %w", err, ErrGone)
+		return Place{}, fmt.Errorf("%v: %w", err, ErrRemoved)
 	case err != nil:
 		return Place{}, err
 	case now != start:
-		return Place{}, fmt.Errorf("process %d is another one: %w", pid, ErrGone)
+		return Place{}, fmt.Errorf("process %d is another one: %w", pid, ErrRemoved)
 	}
 	return Place{Kind: KindPid, Netns: n}, nil
 }

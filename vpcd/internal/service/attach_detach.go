@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -38,6 +39,37 @@ func (s *Service) detachWorkload(ctx context.Context, who Caller, in *api.Detach
 		return nil, 0, err
 	}
 	return &api.DetachWorkloadResult{NetworkInterfaceIds: ids}, revision, nil
+}
+
+// Release detaches what will never be there again on this host. The interfaces
+// stay, available, also those that attach made: nobody asked for their deletion.
+func (s *Service) Release(ctx context.Context, targets []string) error {
+	var errs []error
+	for _, i := range store.List[*record.Instance](s.store.Snapshot(), record.Instances) {
+		if i.Host != s.hostName || !slices.Contains(targets, i.Target) {
+			continue
+		}
+		_, err := s.mutate(ctx, Caller{Account: i.OwnerId}, nil, func(c *change) error { return c.release(i.InstanceId) })
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (c *change) release(id string) error {
+	instance, ok := store.Get[*record.Instance](c.tx, record.Instances+id)
+	if !ok {
+		return nil
+	}
+	for _, seen := range interfacesOf(c.tx.Peek(), id) {
+		// Read again, guarded: its addresses may be changing.
+		eni, err := getInterface(c.tx, c.caller, seen.Interface.NetworkInterfaceId)
+		if err != nil {
+			return err
+		}
+		c.detach(eni, false)
+	}
+	c.settle(instance)
+	return nil
 }
 
 // toDetach finds what a request names, and the instance that has it.

@@ -376,3 +376,30 @@ func TestNothingLeft(t *testing.T) {
 		}
 	}
 }
+
+// TestRelease: what its workload leaves behind stays, available, and only that.
+func TestRelease(t *testing.T) {
+	y := newYard(t)
+	one, two := y.attached("docker:web", "eth0"), y.attached("docker:web", "eth1")
+	other := y.attached("netns:db", "eth0")
+	y.unchanged(t, func() {
+		if err := y.Release(t.Context(), []string{"pid:9/9"}); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := y.Release(t.Context(), []string{containerID}); err != nil {
+		t.Fatal(err)
+	}
+	for _, res := range []*api.AttachWorkloadResult{one, two} {
+		if i := y.shown(res.NetworkInterface.NetworkInterfaceId); i.Status != "available" || i.Attachment != nil {
+			t.Errorf("interface of a removed workload is %+v", i)
+		}
+		do[api.DeleteNetworkInterfaceResult](y.bench, &api.DeleteNetworkInterfaceRequest{NetworkInterfaceId: res.NetworkInterface.NetworkInterfaceId})
+	}
+	if i := y.shown(other.NetworkInterface.NetworkInterfaceId); i.Status != "in-use" {
+		t.Errorf("another workload's interface is %+v", i)
+	}
+	if left := y.instances(); len(left) != 1 {
+		t.Errorf("instances left: %+v", left)
+	}
+}
