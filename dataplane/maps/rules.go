@@ -167,6 +167,7 @@ func (r *Rules) Put(_ context.Context, id spec.RuleSetID, _ struct{}) error {
 			return err
 		}
 	}
+	delete(r.name, r.number[id])
 	r.number[id], r.name[n] = n, id
 	return nil
 }
