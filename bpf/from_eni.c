@@ -23,12 +23,13 @@ const enum flow_seen *export_flow_seen __attribute__((unused));
 const enum list_flags *export_list_flags __attribute__((unused));
 const enum route_target *export_route_target __attribute__((unused));
 
-/* A GSO packet is as long as its segments will be. */
+/* A GSO packet is as long as its segments will be, any other as its frame:
+ * bytes behind the packet's end travel too. */
 static __always_inline int too_big(struct __sk_buff *skb, const struct packet *p, const struct port *port)
 {
 	__u32 gso = skb->gso_size;
 
-	return (gso ? gso + p->header : p->len) > port->mtu;
+	return (gso ? gso + p->header : skb->len - ETH_HLEN) > port->mtu;
 }
 
 __noinline int first_packet(struct __sk_buff *skb, const struct packet *p, __u32 slot, struct port *port,

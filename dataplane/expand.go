@@ -157,7 +157,7 @@ func (x *expander) port(eni spec.ENI, p spec.Port, version uint32) {
 	for _, a := range append([]netip.Addr{p.Addr.Addr()}, p.Extra.List()...) {
 		x.neighbours[nl.NeighbourKey{Netns: inside, Index: bridge, Addr: a}] = p.MAC
 	}
-	if p.Kind == spec.Veth {
+	if p.Kind == spec.Veth && p.Netns != (spec.Netns{}) {
 		x.workloads[at.Index] = nl.Workload{
 			Netns: p.Netns, Name: p.Name, MAC: p.MAC, MTU: x.h.MTU, Addr: p.Addr, Extra: p.Extra, Gateway: p.Gateway,
 		}
@@ -169,8 +169,11 @@ func (x *expander) portLink(eni spec.ENI, p spec.Port) nl.Link {
 		Kind: nl.Veth, Name: fmt.Sprintf("vpc-%08x", eni), Alias: portAlias(p.ID, eni), MAC: spec.PortMAC(eni), MTU: x.h.MTU,
 		Peer: p.Netns, PeerName: p.Name, PeerMAC: p.MAC,
 	}
-	if p.Kind == spec.Tap {
+	switch {
+	case p.Kind == spec.Tap:
 		l.Kind, l.PeerMAC = nl.Tap, spec.MAC{}
+	case p.Netns == (spec.Netns{}):
+		l.PeerName, l.PeerMAC = "", spec.MAC{}
 	}
 	return l
 }

@@ -111,16 +111,20 @@ static __noinline int locate(const struct packet *p, struct port *port, struct d
 			return refuse(d, STAGE_ROUTE, DROP_NO_ROUTE);
 	}
 	e->dst = endpoint_of(port->vpc, p->key.daddr);
-	if (!e->dst || e->dst->eni == port->eni)
+	if (!e->dst)
 		return refuse(d, STAGE_ROUTE, DROP_NO_ENDPOINT);
-	e->peer = port_at(e->dst->slot);
+	/* Read once: the element may be recycled for another VPC's address under
+	 * us, which is why the port is asked for its VPC as well. */
+	d->peer_eni = READ(e->dst->eni);
+	d->peer_slot = READ(e->dst->slot);
+	if (d->peer_eni == port->eni)
+		return refuse(d, STAGE_ROUTE, DROP_NO_ENDPOINT);
+	e->peer = port_at(d->peer_slot);
 	if (!e->peer)
 		return refuse(d, STAGE_ROUTE, DROP_PEER_DOWN);
 	d->peer_epoch = READ(e->peer->epoch);
-	if (e->peer->eni != e->dst->eni || !(e->peer->flags & PORT_READY))
+	if (READ(e->peer->eni) != d->peer_eni || e->peer->vpc != port->vpc || !(e->peer->flags & PORT_READY))
 		return refuse(d, STAGE_ROUTE, DROP_PEER_DOWN);
-	d->peer_slot = e->dst->slot;
-	d->peer_eni = e->dst->eni;
 	return 0;
 }
 

@@ -88,7 +88,8 @@ static __noinline struct flow *flow_of(const struct packet *p)
 	return bpf_map_lookup_elem(&flows, &key);
 }
 
-/* put_reverse writes the replies' half; -1 when there is no room for it. */
+/* put_reverse writes the replies' half; -1 when there is no room for it, 1 when
+ * an old one is just being deleted and would take the new content along. */
 __noinline int put_reverse(const struct packet *p, __u32 slot_own, const struct decision *d, __u64 now,
 				  __u32 place)
 {
@@ -114,8 +115,9 @@ __noinline int put_reverse(const struct packet *p, __u32 slot_own, const struct 
 		fill_reverse(rev, p, slot_own, d, now);
 		rev->slot = place;
 		finish(rev, reverse_epoch(d));
+		return 0;
 	}
-	return 0;
+	return READ(rev->state) == FLOW_GONE;
 }
 
 __noinline int put_forward(const struct packet *p, __u32 slot_own, const struct decision *d, __u64 now,
@@ -170,15 +172,17 @@ __noinline int create(const struct packet *p, __u32 slot_own, const struct decis
 	__sync_fetch_and_add(&u->flows, 1);
 	__sync_fetch_and_add(&m->live, 1);
 	err = put_reverse(p, slot_own, d, now, place);
-	if (err && make_room(now))
+	if (err < 0 && make_room(now))
 		err = put_reverse(p, slot_own, d, now, place);
 	if (err) {
+		/* A half without replies would answer for as long as it is used: the
+		 * next packet builds the pair. */
 		f = flow_of(p);
 		if (f)
 			die(f, now);
 	}
 	WRITE(s->state, SLOT_USED);
-	return err ? DROP_TABLE_FULL : 0;
+	return err < 0 ? DROP_TABLE_FULL : 0;
 }
 
 /* orphan gives the half of a former receiver a place of its own in the clock:
@@ -215,6 +219,8 @@ static __always_inline int orphan(const struct flow_key *k, struct flow *f, __u6
 __noinline int renew(const struct packet *p, __u32 slot_own, const struct decision *d, struct flow *f,
 			    __u64 now)
 {
+	int err;
+
 	if (!p || !d || !f)
 		return 0;
 	if (!begin(f, &p->key))
@@ -225,9 +231,10 @@ __noinline int renew(const struct packet *p, __u32 slot_own, const struct decisi
 	}
 	fill(f, p, slot_own, d, now);
 	finish(f, d->epoch);
-	if (d->fresh && put_reverse(p, slot_own, d, now, f->slot)) {
+	if (!d->fresh)
+		return 0;
+	err = put_reverse(p, slot_own, d, now, f->slot);
+	if (err)
 		die(f, now);
-		return DROP_TABLE_FULL;
-	}
-	return 0;
+	return err < 0 ? DROP_TABLE_FULL : 0;
 }

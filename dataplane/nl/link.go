@@ -84,6 +84,8 @@ func check(key LinkKey, v Link) error {
 		return fmt.Errorf("link names %q and %q must have 1 to %d bytes", v.Name, v.PeerName, unix.IFNAMSIZ-1)
 	case v.Alias == "" || len(v.Alias) > maxAlias || strings.ContainsRune(v.Alias, '\n'):
 		return fmt.Errorf("alias %q must be one line of 1 to %d bytes", v.Alias, maxAlias)
+	case v.Kind == Veth && v.PeerNetns == "" && v.Peer == (spec.Netns{}) && v.PeerName == "":
+		return errors.New("where its workload is cannot be found out at the moment")
 	case v.Kind != Bridge && v.PeerName == "":
 		return errors.New("the other end has no name")
 	case v.Kind == Veth && (v.PeerNetns == "") == (v.Peer == spec.Netns{}):

@@ -405,7 +405,8 @@ func TestTapWhoseOriginIsGone(t *testing.T) {
 	d, key, n, want := adopted(t)
 	openTap(t, n, "tap0", false)
 	must(t, d.Put(ctx, key, want[key]))
-	must(t, namespaces{&Kernel{prefix: "vpc-nlt"}}.Delete(ctx, filepath.Base(n.Path)))
+	name := filepath.Base(n.Path)
+	must(t, namespaces{&Kernel{prefix: strings.TrimSuffix(name, "monitor")}}.Delete(ctx, name))
 	must(t, d.Delete(ctx, key))
 	if got := have(t, d, nil); len(got) != 0 {
 		t.Fatalf("%v", got)

@@ -2,7 +2,7 @@
 // neighbours and sysctls of one host: one delta driver for each kind of kernel
 // object. It is the only package that speaks rtnetlink.
 //
-// What is ours: every namespace whose name begins with the host's prefix, and
+// What is ours: every namespace whose name is the host's prefix and a role, and
 // everything in it. Inside the namespaces of workloads ours are the end of a
 // veth pair whose other end is ours, and the addresses and routes that carry
 // our protocol number.
@@ -144,7 +144,8 @@ type Link struct {
 
 	// The other end of a Veth lives in PeerNetns, one of our namespaces by
 	// name, or in Peer, anyone's namespace. A Tap is taken from Peer, where it
-	// is called PeerName, and given back on deletion.
+	// is called PeerName, and given back on deletion. A Veth without either,
+	// and without PeerName, may lead anywhere; it is listed and never made.
 	PeerNetns string
 	Peer      spec.Netns
 	PeerName  string

@@ -409,6 +409,7 @@ func TestSamePorts(t *testing.T) {
 func TestSizes(t *testing.T) {
 	l := openTown(t, progs.Config{})
 	l.passes(ann, bob, ann.frame(bob, header{proto: udp}, udpDatagram(1, 5000, mtu-28)))
+	l.drops(ann, append(datagram.forth(0), make([]byte, mtu)...), "parse", "too_big")
 	l.handshake(web)
 	segment := edit(tcpSegment(web.sport, web.dport, ack), 12, 8<<4)
 	whole := ann.frame(bob, header{proto: tcp}, append(segment, make([]byte, 12+2896)...))

@@ -75,7 +75,8 @@ type Port struct {
 	Subnet SubnetID
 	Kind   Kind
 	// Netns is where the workload's end lives; for a tap, where the device
-	// was found.
+	// was found. A veth's may be empty: nobody can tell at the moment, and the
+	// pair that is there stays as it is.
 	Netns Netns
 	// Name of the workload's link, for example eth0; for a tap, the device.
 	Name string

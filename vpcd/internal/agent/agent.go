@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -273,6 +274,10 @@ func (a *Agent) facts(ctx context.Context, w *record.World) (f plan.Facts, remov
 		a.cfg.Logger.Warn("cannot find a workload", "target", target, "err", err)
 		if was, ok := before[target]; ok {
 			f.Places[target] = was
+		} else if !strings.HasPrefix(target, attach.KindTap+":") {
+			// Nothing is known since the start: what an earlier life has
+			// attached stays as it is.
+			f.Places[target] = plan.Place{}
 		}
 	}
 	a.mu.Lock()

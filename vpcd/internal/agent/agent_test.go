@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/vpcfabric/vpc/dataplane/spec"
 	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/internal/attach"
 )
@@ -203,15 +204,24 @@ func TestNobodyKnows(t *testing.T) {
 	})
 }
 
-// TestUnknownFromTheStart: a workload that was never found has no port yet.
+// TestUnknownFromTheStart: a daemon that has just started and cannot find a
+// workload does not take its network away.
 func TestUnknownFromTheStart(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
-		b.resolver.fail = errors.New("docker does not answer")
+		b.resolver.fail = errors.New("the engine does not answer")
 		b.run(t)
-		b.expect(t, api.HostStateReady, 10, false)
+		passes := b.kernel.passes()
+		p, planned := passes[len(passes)-1].Ports[web]
+		if !planned || p.Netns != (spec.Netns{}) {
+			t.Fatalf("planned %t in %v; want its port, at no known place", planned, p.Netns)
+		}
 		b.resolver.do(func() { b.resolver.fail = nil })
 		pass(pollPlaces)
 		b.expect(t, api.HostStateReady, 10, true)
+		passes = b.kernel.passes()
+		if p := passes[len(passes)-1].Ports[web]; p.Netns.Path != "/run/netns/web" {
+			t.Errorf("after the engine answers it is planned in %v", p.Netns)
+		}
 	})
 }
 

@@ -112,7 +112,7 @@ func (r *Resolver) findContainer(ctx context.Context, id string) (Place, error) 
 			p.Kind = KindDocker
 			return p, err
 		}
-		lost = err
+		lost = ended(id, err)
 	}
 	c, err := r.ask(ctx, id, now)
 	var refused *refusal
@@ -139,6 +139,15 @@ func (r *Resolver) findContainer(ctx context.Context, id string) (Place, error) 
 	}
 	r.known.put(id, sighting{pid: c.State.Pid, start: start}, epoch)
 	return p, nil
+}
+
+// ended is what the end of its process says of a container: it may be started
+// again. That it is gone for good is only the engine's to say.
+func ended(id string, err error) error {
+	if errors.Is(err, ErrRemoved) {
+		return fmt.Errorf("container %.12s: %v: %w", id, err, ErrGone)
+	}
+	return err
 }
 
 // ask inspects unless the engine has lately not answered.
@@ -169,7 +178,7 @@ func (r *Resolver) enter(c container) (Place, uint64, error) {
 	}
 	p, err := r.findProcess(c.State.Pid, start)
 	if err != nil {
-		return Place{}, 0, err
+		return Place{}, 0, ended(c.ID, err)
 	}
 	p.Kind = KindDocker
 	// The process may have ended and its number been used again since the

@@ -140,6 +140,25 @@ func TestLocateWithoutEngine(t *testing.T) {
 	w.isGone(target)
 }
 
+// An ended process is not the end of its container: an engine that restarts ends
+// them all, answers nobody for a while, and starts them again.
+func TestLocateWhileEngineRestarts(t *testing.T) {
+	w := newWorld(t)
+	w.engine.start()
+	target := "docker:" + webID
+	w.run(webID, "web", 50, 120)
+	w.isAt(target, "docker", 120)
+	w.engine.stop()
+	w.exit(50)
+	if _, err := w.Locate(t.Context(), target); !errors.Is(err, ErrGone) || errors.Is(err, ErrRemoved) {
+		t.Errorf("got %v, want that it is gone, not for good", err)
+	}
+	w.engine.start()
+	w.clock.pass(askAgain + 1)
+	w.run(webID, "web", 51, 121)
+	w.isAt(target, "docker", 121)
+}
+
 // The engine's word about another container is no answer, and one that names a
 // process outside the container's namespace is none yet.
 func TestLocateDistrusts(t *testing.T) {

@@ -58,6 +58,7 @@ type builder struct {
 	f Facts
 	// doubtful are records whose index is not theirs alone, with the reason.
 	doubtful map[string]error
+	tables   tables
 	Plan
 }
 
@@ -72,7 +73,7 @@ type wiring struct {
 
 // Build plans one host.
 func Build(w *record.World, f Facts) Plan {
-	b := &builder{w: w, f: f, doubtful: doubtful(w), Plan: Plan{
+	b := &builder{w: w, f: f, doubtful: doubtful(w), tables: tablesOf(w), Plan: Plan{
 		Names: map[spec.ENI]string{},
 		Spec: &spec.Host{
 			Name: f.Host, Revision: w.Revision, MTU: f.MTU,
@@ -269,24 +270,37 @@ func (b *builder) routes(vpc *record.Vpc, s *record.Subnet) (spec.RouteTable, ma
 	return table, routes, nil
 }
 
-func (b *builder) tableOf(vpc *record.Vpc, s *record.Subnet) (*record.RouteTable, error) {
-	var main *record.RouteTable
-	for _, id := range sortedKeys(b.w.Tables) {
-		t := b.w.Tables[id]
-		if t.Table.VpcId != vpc.Vpc.VpcId {
-			continue
-		}
-		for _, a := range t.Table.Associations {
-			if a.SubnetId == s.Subnet.SubnetId {
-				return t, b.doubtful[id]
+// tables finds the route table of a subnet without a look at all of them: a
+// plan asks once for each interface.
+type tables struct {
+	main map[string]string    // VPC → key of its main table
+	of   map[[2]string]string // VPC and subnet → key of the subnet's own table
+}
+
+func tablesOf(w *record.World) tables {
+	t := tables{main: map[string]string{}, of: map[[2]string]string{}}
+	for _, key := range sortedKeys(w.Tables) {
+		table := &w.Tables[key].Table
+		for _, a := range table.Associations {
+			subnet := [2]string{table.VpcId, a.SubnetId}
+			if _, taken := t.of[subnet]; !taken {
+				t.of[subnet] = key
 			}
 			if a.Main != nil && *a.Main {
-				main = t
+				t.main[table.VpcId] = key
 			}
 		}
 	}
-	if main == nil {
-		return nil, fmt.Errorf("VPC %s has no main route table", vpc.Vpc.VpcId)
+	return t
+}
+
+func (b *builder) tableOf(vpc *record.Vpc, s *record.Subnet) (*record.RouteTable, error) {
+	key, own := b.tables.of[[2]string{vpc.Vpc.VpcId, s.Subnet.SubnetId}]
+	if !own {
+		var ok bool
+		if key, ok = b.tables.main[vpc.Vpc.VpcId]; !ok {
+			return nil, fmt.Errorf("VPC %s has no main route table", vpc.Vpc.VpcId)
+		}
 	}
-	return main, b.doubtful[main.Table.RouteTableId]
+	return b.w.Tables[key], b.doubtful[key]
 }
