@@ -146,11 +146,10 @@ const (
 )
 
 type FromEniFlowSlot struct {
-	_         structs.HostLayout
-	State     uint32
-	OwnerSlot uint32
-	OwnerEni  uint32
-	Key       FromEniFlowKey
+	_     structs.HostLayout
+	State uint32
+	Owner uint32
+	Key   FromEniFlowKey
 }
 
 type FromEniFlowState uint32
@@ -164,8 +163,8 @@ const (
 
 type FromEniFlowUsage struct {
 	_     structs.HostLayout
-	Eni   uint32
 	Flows int32
+	Pad   uint32
 }
 
 type FromEniFrag struct {

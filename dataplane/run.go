@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/vpcfabric/vpc/dataplane/spec"
@@ -38,12 +39,11 @@ func (d *Dataplane) sweep() {
 		d.cfg.Logger.Warn("the flow table is not swept", "err", err)
 	}
 	d.mu.Lock()
-	known := make(map[spec.ENI]bool, len(d.slots.port))
-	for eni := range d.slots.port {
-		known[eni] = true
-	}
-	d.mu.Unlock()
-	if err := d.flows.ForgetDrops(func(e spec.ENI) bool { return known[e] }); err != nil && d.cfg.Logger != nil {
-		d.cfg.Logger.Warn("drop counters are not tidied", "err", err)
+	// Locked: an Apply that gives an interface its port finds its account, or
+	// opens it after it was forgotten.
+	defer d.mu.Unlock()
+	known := func(e spec.ENI) bool { _, ok := d.slots.port[e]; return ok }
+	if err := errors.Join(d.flows.ForgetDrops(known), d.flows.ForgetUsage(known)); err != nil && d.cfg.Logger != nil {
+		d.cfg.Logger.Warn("counters are not tidied", "err", err)
 	}
 }

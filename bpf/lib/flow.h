@@ -115,10 +115,10 @@ static __always_inline int pair_expired(__u8 proto, struct flow *f, struct flow 
 
 static __always_inline void give_back(struct flow_slot *s)
 {
-	struct flow_usage *u = bpf_map_lookup_elem(&usage, &s->owner_slot);
+	struct flow_usage *u = bpf_map_lookup_elem(&usage, &s->owner);
 	struct host_state *m = host_state();
 
-	if (u && u->eni == s->owner_eni)
+	if (u)
 		__sync_fetch_and_add(&u->flows, -1);
 	if (m)
 		__sync_fetch_and_add(&m->live, -1);

@@ -139,15 +139,19 @@ __noinline int put_forward(const struct packet *p, __u32 slot_own, const struct 
 /* create writes a new pair, or nothing; 0 or a drop reason. */
 __noinline int create(const struct packet *p, __u32 slot_own, const struct decision *d, __u64 now)
 {
-	struct flow_usage *u = bpf_map_lookup_elem(&usage, &slot_own);
 	struct host_state *m = host_state();
+	struct flow_usage *u;
 	struct flow_slot *s;
+	__u32 place, eni;
 	struct flow *f;
-	__u32 place;
 	long err;
 
-	if (!p || !d || !u || !m)
+	if (!p || !d || !m)
 		return DROP_TABLE_FULL;
+	eni = p->key.eni;
+	u = bpf_map_lookup_elem(&usage, &eni);
+	if (!u)
+		return DROP_ALLOWANCE;
 	place = claim(now, is_tight(m, u));
 	s = bpf_map_lookup_elem(&flow_slots, &place);
 	if (!s)
@@ -167,8 +171,7 @@ __noinline int create(const struct packet *p, __u32 slot_own, const struct decis
 		return err == E_EXIST ? 0 : DROP_TABLE_FULL;
 	}
 	s->key = p->key;
-	s->owner_slot = slot_own;
-	s->owner_eni = p->key.eni;
+	s->owner = p->key.eni;
 	__sync_fetch_and_add(&u->flows, 1);
 	__sync_fetch_and_add(&m->live, 1);
 	err = put_reverse(p, slot_own, d, now, place);
@@ -207,8 +210,7 @@ static __always_inline int orphan(const struct flow_key *k, struct flow *f, __u6
 		return 0;
 	rev->flags |= FLOW_ORPHAN;
 	s->key = key;
-	s->owner_slot = MAX_PORTS;
-	s->owner_eni = 0;
+	s->owner = 0;
 	__sync_fetch_and_add(&m->live, 1);
 	WRITE(s->state, SLOT_USED);
 	return 1;

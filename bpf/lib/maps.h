@@ -19,8 +19,8 @@ struct {
 } stats SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MAX_PORTS);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * MAX_PORTS); /* those that left, until their flows are gone */
 	__type(key, __u32);
 	__type(value, struct flow_usage);
 } usage SEC(".maps");

@@ -58,10 +58,11 @@ struct port_stats {
 	__u64 tx_packets, tx_bytes, rx_packets, rx_bytes;
 };
 
-/* Flows that one interface has opened and not yet given back. */
+/* Pairs that one interface has opened and not yet given back. The account is
+ * the interface's and not its slot's: it follows it from port to port. */
 struct flow_usage {
-	__u32 eni;
 	__s32 flows;
+	__u32 pad;
 };
 
 struct endpoint_key {
@@ -203,8 +204,7 @@ enum slot_state {
 /* A place in the clock that reclaims flows; names one half, the other follows. */
 struct flow_slot {
 	__u32 state;
-	__u32 owner_slot; /* whose usage counts the pair */
-	__u32 owner_eni;
+	__u32 owner; /* the interface whose usage counts the pair; 0: nobody's */
 	struct flow_key key;
 };
 

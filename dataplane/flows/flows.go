@@ -18,13 +18,13 @@ import (
 
 // Table is the flow table of one host.
 type Table struct {
-	flows, slots, drops, stats, ports *ebpf.Map
-	sweep                             *ebpf.Program
+	flows, slots, drops, stats, ports, usage *ebpf.Map
+	sweep                                    *ebpf.Program
 }
 
 // New wraps the maps of one host, by name, and its sweeper.
 func New(m map[string]*ebpf.Map, sweep *ebpf.Program) *Table {
-	return &Table{flows: m["flows"], slots: m["flow_slots"], drops: m["drops"], stats: m["stats"], ports: m["ports"], sweep: sweep}
+	return &Table{flows: m["flows"], slots: m["flow_slots"], drops: m["drops"], stats: m["stats"], ports: m["ports"], usage: m["usage"], sweep: sweep}
 }
 
 // Swept says what one turn of the clock did.
@@ -203,6 +203,28 @@ func (t *Table) ForgetDrops(keep func(spec.ENI) bool) error {
 	}
 	for _, k := range doomed {
 		if err := t.drops.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return err
+		}
+	}
+	return it.Err()
+}
+
+// ForgetUsage removes the accounts of interfaces that keep refuses and that have
+// given everything back.
+func (t *Table) ForgetUsage(keep func(spec.ENI) bool) error {
+	var (
+		eni    uint32
+		u      bpf.FlowUsage
+		doomed []uint32
+	)
+	it := t.usage.Iterate()
+	for it.Next(&eni, &u) {
+		if u.Flows <= 0 && !keep(spec.ENI(eni)) {
+			doomed = append(doomed, eni)
+		}
+	}
+	for _, eni := range doomed {
+		if err := t.usage.Delete(eni); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			return err
 		}
 	}

@@ -77,9 +77,15 @@ func (d ports) Observe(context.Context, map[Slot]Port) (map[Slot]Port, error) {
 	}
 	out := map[Slot]Port{}
 	for i, v := range values {
-		if v.Eni != 0 {
-			out[Slot(i)] = d.decode(v)
+		if v.Eni == 0 {
+			continue
 		}
+		p := d.decode(v)
+		var account bpf.FlowUsage
+		if d.m["usage"].Lookup(v.Eni, &account) != nil {
+			p.MTU = 0 // no new flow can be opened: differs from whatever is wanted
+		}
+		out[Slot(i)] = p
 	}
 	return out, nil
 }
@@ -145,8 +151,11 @@ func (d ports) Put(_ context.Context, k Slot, p Port) error {
 		return err
 	}
 	v.Epoch = old.Epoch
+	if err := d.account(v.Eni); err != nil {
+		return err
+	}
 	if old.Eni != v.Eni {
-		if err := d.claim(k, old, v.Eni); err != nil {
+		if err := d.claim(k, old); err != nil {
 			return err
 		}
 		v.Epoch = nextEpoch(old.Epoch)
@@ -158,22 +167,21 @@ func (d ports) Put(_ context.Context, k Slot, p Port) error {
 	return d.write(k, v)
 }
 
-// claim closes a slot and starts the counters of its new owner at zero. One who
-// comes back, as a container that restarts, keeps the account of the flows that
-// he has opened: they still are in the table.
-func (d ports) claim(k Slot, old bpf.Port, eni uint32) error {
+// account opens the account of the flows that an interface opens, or finds it:
+// one who comes back, to whatever slot, still has them in the table.
+func (d ports) account(eni uint32) error {
+	writes.Add(1)
+	err := d.m["usage"].Update(eni, bpf.FlowUsage{}, ebpf.UpdateNoExist)
+	if errors.Is(err, ebpf.ErrKeyExist) {
+		return nil
+	}
+	return err
+}
+
+// claim closes a slot and starts the counters of its new owner at zero.
+func (d ports) claim(k Slot, old bpf.Port) error {
 	if err := d.write(k, bpf.Port{Epoch: nextEpoch(old.Epoch)}); err != nil {
 		return err
-	}
-	var account bpf.FlowUsage
-	if err := d.m["usage"].Lookup(uint32(k), &account); err != nil {
-		return err
-	}
-	if account.Eni != eni {
-		writes.Add(1)
-		if err := d.m["usage"].Put(uint32(k), bpf.FlowUsage{Eni: eni}); err != nil {
-			return err
-		}
 	}
 	writes.Add(1)
 	cpus, err := ebpf.PossibleCPU()

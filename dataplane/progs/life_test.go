@@ -259,13 +259,17 @@ func (l *lab) swept() {
 	if m.Live != 0 {
 		l.t.Errorf("%d pairs are counted in an empty table", int64(m.Live))
 	}
-	var u bpf.FlowUsage
-	for slot := range l.ports {
-		l.must(l.set.Maps["usage"].Lookup(uint32(slot), &u))
+	var (
+		eni uint32
+		u   bpf.FlowUsage
+	)
+	accounts := l.set.Maps["usage"].Iterate()
+	for accounts.Next(&eni, &u) {
 		if u.Flows != 0 {
-			l.t.Errorf("slot %d is charged for %d pairs of an empty table", slot, u.Flows)
+			l.t.Errorf("interface %d is charged for %d pairs of an empty table", eni, u.Flows)
 		}
 	}
+	l.must(accounts.Err())
 }
 
 // entries is the number of elements in the flow table, in any state.

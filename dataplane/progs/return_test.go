@@ -27,4 +27,18 @@ func TestAllowanceOutlivesReattachment(t *testing.T) {
 	l.ports[0] = port
 	l.apply()
 	l.drops(ann, f.forth(0), "flow", "allowance")
+
+	// Nor does it help that another interface has had the slot in between.
+	l.vacate(ann)
+	l.apply()
+	other := ann
+	other.eni = 900
+	l.move(other, vpc, mainTable)
+	l.apply()
+	l.vacate(other)
+	l.apply()
+	l.move(ann, vpc, mainTable)
+	l.ports[0] = port
+	l.apply()
+	l.drops(ann, f.forth(0), "flow", "allowance")
 }

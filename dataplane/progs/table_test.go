@@ -41,7 +41,7 @@ func (s *shooter) send(n nic, frame []byte) (uint32, error) {
 func (l *lab) usage(n nic) int {
 	l.t.Helper()
 	var u bpf.FlowUsage
-	l.must(l.set.Maps["usage"].Lookup(uint32(n.slot), &u))
+	l.must(l.set.Maps["usage"].Lookup(uint32(n.eni), &u))
 	return int(u.Flows)
 }
 

@@ -41,6 +41,10 @@ type containers struct {
 	// silent is why the engine could not be asked, and since when.
 	silent   error
 	silentAt time.Time
+	// met are containers that the engine has shown. Only of these it is
+	// believed that they are gone for good: another engine behind the same
+	// socket knows none of ours.
+	met map[string]bool
 }
 
 func (c *containers) get(id string, now time.Time) (s sighting, found bool, epoch uint64) {
@@ -57,9 +61,22 @@ func (c *containers) get(id string, now time.Time) (s sighting, found bool, epoc
 func (c *containers) put(id string, s sighting, epoch uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if s.err == nil {
+		c.met[id] = true
+	}
 	if s.err == nil || c.epoch == epoch {
 		c.byID[id] = s
 	}
+}
+
+// farewell is what it means that the engine does not know the container.
+func (c *containers) farewell(id string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.met[id] {
+		return ErrRemoved
+	}
+	return ErrGone
 }
 
 // silence is why there is no point in asking the engine now, or nil.
@@ -118,7 +135,7 @@ func (r *Resolver) findContainer(ctx context.Context, id string) (Place, error) 
 	var refused *refusal
 	switch {
 	case errors.Is(err, errNoContainer):
-		err = fmt.Errorf("container %.12s does not exist: %w", id, ErrRemoved)
+		err = fmt.Errorf("container %.12s does not exist: %w", id, r.known.farewell(id))
 	case errors.As(err, &refused):
 	case err != nil && lost != nil:
 		return Place{}, lost
