@@ -79,6 +79,7 @@ func Open(ctx context.Context, cfg Config) (*Dataplane, error) {
 	}
 	d.phases = newPhases(d.kernel.Drivers(), m, d.rules, set)
 	d.phases.crash = cfg.Step
+	d.phases.pins.Want(set.MapNames())
 	links, err := d.kernel.Drivers().Links.Observe(ctx, nil)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("list links: %w", err), d.Close())
@@ -98,7 +99,7 @@ func (d *Dataplane) Close() error {
 
 // Dirty makes the next Apply read the kernel before it compares.
 func (d *Dataplane) Dirty() {
-	for _, p := range d.phases.list() {
+	for _, p := range d.phases.all() {
 		p.Dirty()
 	}
 }
@@ -191,7 +192,7 @@ func (d *Dataplane) Verify(ctx context.Context, h *spec.Host) ([]Drift, error) {
 		out  []Drift
 		errs []error
 	)
-	for _, p := range d.phases.list() {
+	for _, p := range d.phases.all() {
 		drift, err := p.Diff(ctx)
 		out = append(out, drift...)
 		errs = append(errs, err)

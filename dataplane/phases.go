@@ -33,6 +33,9 @@ type phases struct {
 	// entries is what the port table shall hold when all is settled.
 	entries map[maps.Slot]maps.Port
 
+	// pins of maps are put back before anything else; they are nobody's wish.
+	pins *delta.Tracker[string, struct{}]
+
 	crash func(step string)
 }
 
@@ -52,6 +55,7 @@ func newPhases(k nl.Drivers, m *maps.Maps, rules *maps.Rules, set *progs.Set) ph
 		neighbours:  delta.New("neighbour", k.Neighbours, nl.NeighbourKey.Compare),
 		fdb:         delta.New("fdb", k.FDB, nl.FDBKey.Compare),
 		workloads:   delta.New("workload", k.Workloads, cmp.Compare[int]),
+		pins:        delta.New("pin", set.Pins(), strings.Compare),
 	}
 }
 
@@ -65,6 +69,9 @@ func (p *phases) list() []delta.Phase {
 		p.bridgePorts, p.addresses, p.ups, p.neighbours, p.fdb, p.workloads,
 	}
 }
+
+// all is everything that is compared with the kernel.
+func (p *phases) all() []delta.Phase { return append([]delta.Phase{p.pins}, p.list()...) }
 
 func (p *phases) want(w world, rules *maps.Rules) {
 	rules.Content(w.content)
@@ -125,6 +132,8 @@ func (p *phases) run(ctx context.Context, prune bool) (int, error) {
 		errs      []error
 		unsettled bool
 	)
+	n, err := p.pins.Put(ctx)
+	total, errs = n, append(errs, err)
 	for _, s := range p.steps(prune) {
 		name := s.verb + " " + s.Name()
 		p.reached("before " + name)

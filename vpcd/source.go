@@ -2,8 +2,10 @@ package vpcd
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
+	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/internal/record"
 	"github.com/vpcfabric/vpc/vpcd/internal/store"
 )
@@ -18,12 +20,19 @@ type source struct {
 }
 
 // newSource watches everything but the hosts' own reports. What an earlier life
-// of this host reported is forgotten: it says nothing about this one.
+// of this host reported is forgotten: it says nothing about this one. A store
+// has one host: the interfaces of another name would wait for it for ever.
 func newSource(ctx context.Context, s *store.Store, host string) (*source, error) {
 	_, err := s.Update(ctx, func(tx *store.Tx) error {
-		if _, ok := store.Get[*record.HostStatus](tx, record.Statuses+host); ok {
-			tx.Delete(record.Statuses + host)
+		for key := range store.List[*record.HostStatus](tx, record.Statuses) {
+			if other := strings.TrimPrefix(key, record.Statuses); other != host {
+				return fmt.Errorf("%w: --name %s: the store belongs to host %s; start with --name %s, or with another --data-dir",
+					ErrRefused, host, other, other)
+			}
 		}
+		tx.Put(record.Statuses+host, &record.HostStatus{Host: api.Host{
+			HostName: host, State: api.HostStateStarting, Ready: api.Ptr(false), Reasons: []string{"the host has not reported yet"},
+		}})
 		return nil
 	})
 	if err != nil {

@@ -67,6 +67,8 @@ var ErrRefused = errors.New("refused")
 
 var hostName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$`)
 
+var accountID = regexp.MustCompile(`^[0-9]{12}$`)
+
 // CheckName refuses names that could not mark kernel objects.
 func CheckName(name string) error {
 	if !hostName.MatchString(name) {
@@ -90,6 +92,9 @@ func (c *Config) complete() error {
 	}
 	if c.Account == "" {
 		c.Account = DefaultAccount
+	}
+	if !accountID.MatchString(c.Account) {
+		return fmt.Errorf("%w: --account %q: 12 digits", ErrRefused, c.Account)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -50,6 +50,14 @@ static long probe_step(__u64 n, struct clock_walk *w)
 	return 1;
 }
 
+/* allowance is what one interface may open: its share, and once three quarters
+ * of the table are used an eighth of that, so that the last quarter is for those
+ * who have opened little. */
+static __always_inline __s32 allowance(const struct host_state *m)
+{
+	return m->live > flow_pairs / 4 * 3 ? flow_allowance / 8 : flow_allowance;
+}
+
 /* is_tight: the host or this interface has used half. */
 static __always_inline int is_tight(const struct host_state *m, const struct flow_usage *u)
 {

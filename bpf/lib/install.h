@@ -156,9 +156,9 @@ __noinline int create(const struct packet *p, __u32 slot_own, const struct decis
 	s = bpf_map_lookup_elem(&flow_slots, &place);
 	if (!s)
 		return DROP_TABLE_FULL;
-	if (u->flows >= (__s32)flow_allowance)
+	if (u->flows >= allowance(m))
 		make_room(now);
-	if (u->flows >= (__s32)flow_allowance) {
+	if (u->flows >= allowance(m)) {
 		WRITE(s->state, SLOT_FREE);
 		return DROP_ALLOWANCE;
 	}

@@ -12,7 +12,7 @@ import (
 
 // protocol marks addresses and routes in workloads' namespaces as ours. It
 // survives restarts of both sides, and no other program is known to use it.
-const protocol = 0xbc
+const protocol = 0x76
 
 // ifaProto is IFA_PROTO, since Linux 5.18.
 const ifaProto = 11

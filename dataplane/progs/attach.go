@@ -33,7 +33,8 @@ func (a Attachment) Compare(b Attachment) int { return cmp.Compare(a.Index, b.In
 // String is if<index>.
 func (a Attachment) String() string { return "if" + strconv.Itoa(a.Index) }
 
-// Attached is what runs there: the role and the tag of the very program.
+// Attached is what runs there: the role, and the tag of the very program with a
+// digest of the maps on which it works.
 type Attached struct {
 	Role Role
 	Tag  string
@@ -107,11 +108,11 @@ func (a attachments) tag(path string, index int) string {
 		return ""
 	}
 	defer p.Close()
-	pi, err := p.Info()
+	tag, err := a.s.identify(p)
 	if err != nil {
 		return ""
 	}
-	return pi.Tag
+	return tag
 }
 
 // Put replaces the program of a living link in place, or makes a new link.

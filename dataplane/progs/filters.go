@@ -48,8 +48,9 @@ func (f filters) Observe(_ context.Context, want map[Attachment]Attached) (map[A
 		}
 		for _, have := range list {
 			k := Attachment{Index: have.Index, Netns: path}
-			if string(out[k].Role) == have.Name {
-				out[k] = Attached{Role: out[k].Role, Tag: have.Tag}
+			role, maps, _ := strings.Cut(have.Name, mapsMark)
+			if string(out[k].Role) == role {
+				out[k] = Attached{Role: out[k].Role, Tag: have.Tag + "/" + maps}
 			}
 		}
 	}
@@ -94,8 +95,12 @@ func (f filters) Put(_ context.Context, k Attachment, v Attached) error {
 	if err := f.mark(k, v.Role); err != nil {
 		return err
 	}
-	return nl.PutFilter(k.Netns, k.Index, string(v.Role), p.FD())
+	_, maps, _ := strings.Cut(p.tag, "/")
+	return nl.PutFilter(k.Netns, k.Index, string(v.Role)+mapsMark+maps, p.FD())
 }
+
+// mapsMark parts the role in a filter's name from the digest of its maps.
+const mapsMark = "@"
 
 func (f filters) mark(k Attachment, r Role) error {
 	pin := f.s.pin(r, k.Index)

@@ -190,6 +190,9 @@ func (s *Set) openMaps(o objects) error {
 			return err
 		}
 	}
+	if err := s.whole(o); err != nil {
+		return err
+	}
 	for _, c := range o.all() {
 		for _, name := range sortedKeys(c.Maps) {
 			if internalMap(name) || s.Maps[name] != nil {
@@ -234,11 +237,11 @@ func (s *Set) load(o objects) error {
 		if err != nil {
 			return fmt.Errorf("program %s: %w", role, err)
 		}
-		info, err := p.Info()
+		tag, err := s.identify(p)
 		if err != nil {
 			return err
 		}
-		s.programs[role] = program{Program: p, tag: info.Tag}
+		s.programs[role] = program{Program: p, tag: tag}
 	}
 	var err error
 	if s.sweep, err = s.loadOne(o.sweep); err != nil {

@@ -53,6 +53,9 @@ func startEmbedded(ctx context.Context, cfg Config) (_ *embedded, err error) {
 	}
 	setSegmentSize()
 	server, err := startServer(etcdConfig(cfg, dir))
+	if full := diskFull(dir.path); err != nil && full != nil {
+		err = full
+	}
 	if err != nil {
 		return nil, fmt.Errorf("store: starting etcd in %s: %w", dir.etcdPath(), err)
 	}
@@ -90,6 +93,20 @@ func etcdConfig(cfg Config, dir *stateDir) *embed.Config {
 	ec.UnsafeNoFsync = cfg.NoSync
 	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(etcdLogger(cfg.Logger))
 	return ec
+}
+
+// diskFull is why files that cannot be written look damaged: no room for a log
+// segment on the file system of dir.
+func diskFull(dir string) error {
+	var st syscall.Statfs_t
+	if syscall.Statfs(dir, &st) != nil {
+		return nil
+	}
+	if free := int64(st.Bavail) * st.Bsize; free < 2*walSegmentBytes {
+		return fmt.Errorf("%w: the file system of %s has %d MB left, and %d are needed; nothing is damaged: free some space",
+			ErrUnavailable, dir, free>>20, 2*walSegmentBytes>>20)
+	}
+	return nil
 }
 
 // startServer turns the panics by which etcd reports damaged files into errors.

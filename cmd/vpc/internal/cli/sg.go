@@ -44,8 +44,11 @@ func (s *session) addGroup(name, description string, v object, pairs []string) e
 	if err != nil {
 		return err
 	}
-	if err := s.newName(sgNoun, name, v.id); err != nil {
-		return err
+	// The daemon has a better answer for the one that every VPC has.
+	if name != "default" {
+		if err := s.newName(sgNoun, name, v.id); err != nil {
+			return err
+		}
 	}
 	res, err := change[api.CreateSecurityGroupResult](s, "CreateSecurityGroup", &api.CreateSecurityGroupRequest{
 		GroupName: name, Description: firstOf(description, name), VpcId: v.id, TagSpecifications: tags})
