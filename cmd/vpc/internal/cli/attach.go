@@ -103,7 +103,7 @@ func (s *session) confirmAttached(o object) error {
 		return err
 	}
 	for _, n := range res.NetworkInterfaces {
-		if n.Attachment != nil && n.Attachment.Status == api.AttachmentStatusAttaching {
+		if isDown(&n) {
 			return &failure{exit: api.ExitTimeout, did: true, refusal: api.Error{Code: "IncorrectState", Hint: "vpc status",
 				Message: fmt.Sprintf("%s is recorded, but the kernel cannot give it to its workload yet", o)}}
 		}

@@ -117,7 +117,7 @@ func (s *session) listInterfaces() error {
 	for i := range res.NetworkInterfaces {
 		e := &res.NetworkInterfaces[i]
 		ids = append(ids, e.NetworkInterfaceId)
-		t.add(nameOf(e.TagSet), e.NetworkInterfaceId, addresses(e), firstOf(subnets[e.SubnetId], e.SubnetId), e.Status,
+		t.add(nameOf(e.TagSet), e.NetworkInterfaceId, addresses(e), firstOf(subnets[e.SubnetId], e.SubnetId), statusOf(e),
 			workloadOf(e, workloads), groupNames(e.Groups), e.MacAddress, e.VpcId, e.Description, tagList(e.TagSet))
 	}
 	return s.emit(res, ids, func() { s.print(t) })
@@ -139,7 +139,7 @@ func (s *session) showInterface(ref string) error {
 			e := &res.NetworkInterfaces[i]
 			s.fields("Name", nameOf(e.TagSet), "Id", e.NetworkInterfaceId, "VPC", both(vpcs[e.VpcId], e.VpcId),
 				"Subnet", both(subnets[e.SubnetId], e.SubnetId), "Addresses", addresses(e), "MAC", e.MacAddress,
-				"Status", e.Status, "Workload", workloadOf(e, workloads), "Groups", groupNames(e.Groups),
+				"Status", statusOf(e), "Workload", workloadOf(e, workloads), "Groups", groupNames(e.Groups),
 				"Source/dest check", yesNo(e.SourceDestCheck), "Timeouts", timeouts(e.ConnectionTrackingConfiguration),
 				"Description", e.Description, "Tags", tagList(e.TagSet))
 		}
@@ -309,3 +309,16 @@ func (s *session) eniRemoveIP() *cobra.Command {
 
 // sortedKeys gives maps an order that does not change from run to run.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// statusOf is EC2's status, and says when the kernel does not have what the
+// record says: the workload is away, or not there yet.
+func statusOf(e *api.NetworkInterface) string {
+	if isDown(e) {
+		return e.Status + " (down)"
+	}
+	return e.Status
+}
+
+func isDown(e *api.NetworkInterface) bool {
+	return e.Attachment != nil && e.Attachment.Status == api.AttachmentStatusAttaching
+}

@@ -103,7 +103,7 @@ func (f *forest) branch(v *api.Vpc, workloads map[string]string) branch {
 
 func eniBranch(e *api.NetworkInterface, workloads map[string]string) branch {
 	return branch{text: strings.Join([]string{eniObject(e).String(), addresses(e),
-		firstOf(workloadOf(e, workloads), e.Status), "[" + groupNames(e.Groups) + "]"}, " ")}
+		firstOf(workloadOf(e, workloads), e.Status) + downMark(e), "[" + groupNames(e.Groups) + "]"}, " ")}
 }
 
 func (s *session) printBranch(indent string, b branch) {
@@ -117,4 +117,11 @@ func (s *session) printBranch(indent string, b branch) {
 		}
 		s.printBranch(below+joint, sub)
 	}
+}
+
+func downMark(e *api.NetworkInterface) string {
+	if isDown(e) {
+		return " (down)"
+	}
+	return ""
 }
