@@ -166,7 +166,7 @@ func (h *host) answers(codes []int) error {
 			return true
 		}
 		out, err = h.run(patience, "vpc", "status")
-		return slices.Contains(codes, out.exit)
+		return slices.Contains(codes, out.exit) && !strings.Contains(out.stdout, "starting")
 	})
 	if ready {
 		return dead
