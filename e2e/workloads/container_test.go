@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/vpcfabric/vpc/e2e/netns"
-	"github.com/vpcfabric/vpc/vpcd/api"
 )
 
 // ambiguityExit is that of an engine's own failure: older engines answer 500
@@ -137,7 +136,7 @@ func TestContainerRemoved(t *testing.T) {
 	h, e, db := docked(t)
 	eni := h.attached("docker:web1", true).NetworkInterfaceId
 	e.docker("rm -f web1")
-	h.attached(eni, false)
+	h.released(eni)
 	h.verify()
 
 	// Another container under the old name is another workload.
@@ -148,7 +147,7 @@ func TestContainerRemoved(t *testing.T) {
 	if got := e.docker("exec web1 ip -4 addr show"); strings.Contains(got, "10.0.1.10") {
 		t.Errorf("the new container has the address of the old one:\n%s", got)
 	}
-	h.vpc("detach " + eni)
+	h.vpc("eni rm " + eni)
 	h.refused(3, eni, "eni show "+eni)
 	h.vpc("attach docker:web1 --subnet web --ip 10.0.1.10")
 	h.answers(db, "10.0.1.10", "web1")
@@ -163,13 +162,7 @@ func TestContainerOnKeptInterface(t *testing.T) {
 	h.vpc("attach docker:web1 --eni fixed")
 	h.answers(db, "10.0.1.50", "web1")
 	e.docker("rm -f web1")
-	h.attached("fixed", false)
-	h.vpc("detach fixed")
-	n, err := h.eni("fixed")
-	h.must(err)
-	if n.Status != api.NetworkInterfaceStatusAvailable || n.Attachment != nil {
-		t.Errorf("after detach it is %s: %+v", n.Status, n.Attachment)
-	}
+	h.released("fixed")
 	e.web("next", "--network", "none")
 	h.vpc("attach docker:next --eni fixed")
 	h.answers(db, "10.0.1.50", "next")

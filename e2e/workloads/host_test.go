@@ -311,6 +311,19 @@ func up(n api.NetworkInterface) bool {
 	return n.Attachment != nil && n.Attachment.Status == api.AttachmentStatusAttached
 }
 
+// released waits until the interface is available: its workload will never be
+// back, and nobody has asked for its deletion.
+func (h *host) released(ref string) {
+	h.Helper()
+	h.eventually(ref+" is available", func() error {
+		n, err := h.eni(ref)
+		if err == nil && (n.Status != api.NetworkInterfaceStatusAvailable || n.Attachment != nil) {
+			err = fmt.Errorf("it is %s: %+v", n.Status, n.Attachment)
+		}
+		return err
+	})
+}
+
 // verify wants store, plan and kernel to agree soon.
 func (h *host) verify() {
 	h.Helper()

@@ -72,10 +72,10 @@ func TestProcess(t *testing.T) {
 
 	eni := h.attached(p.target(), true).NetworkInterfaceId
 	p.kill()
-	h.attached(eni, false)
+	h.released(eni)
 	h.verify()
 	h.refused(3, "has ended", "attach "+p.target()+" --subnet web")
-	h.vpc("detach " + eni)
+	h.vpc("eni rm " + eni)
 	h.refused(3, eni, "eni show "+eni)
 	h.verify()
 }
@@ -112,12 +112,11 @@ func TestProcessNumberIsUsedAgain(t *testing.T) {
 		p.kill()
 		again = withNumber(t, number)
 	})
-	h.attached(eni.NetworkInterfaceId, false)
+	h.released(eni.NetworkInterfaceId)
 	if out, err := again.in("ip -4 addr show"); err != nil || strings.Contains(out, "10.0.1.10") {
 		t.Errorf("%v: the new process has the address of the old one:\n%s", err, out)
 	}
 	h.verify()
-	h.vpc("detach " + eni.NetworkInterfaceId)
 	h.vpc("attach " + again.target() + " --subnet web --ip 10.0.1.11")
 	if n := h.attached(again.target(), true); n.NetworkInterfaceId == eni.NetworkInterfaceId || n.Status != api.NetworkInterfaceStatusInUse {
 		t.Errorf("the new process has %+v", n)
