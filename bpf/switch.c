@@ -21,7 +21,8 @@ int vpc_switch(struct __sk_buff *skb)
 	if ((hops & 0xff) == 1) {
 		if (patch == skb->ifindex)
 			return drop(skb, 0, STAGE_SWITCH, DROP_LOOP);
-		set_cb(skb, CB_MAGIC, patch, port, hops);
+		/* The other words stand as the entry program wrote them. */
+		*(volatile __u32 *)&skb->cb[CB_WORD_HOPS] = hops;
 		return bpf_redirect_peer(patch, 0);
 	}
 	if (port == skb->ifindex)

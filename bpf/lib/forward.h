@@ -49,8 +49,6 @@ static __always_inline int forward(struct __sk_buff *skb, __u32 bytes, __u32 fro
 	count_rx(to_slot, bytes);
 	if (from->subnet == to->subnet)
 		return deliver(skb, PORT_BASE + to_slot, tap);
-	if (skb->pkt_type != 0)
-		bpf_skb_change_type(skb, 0); /* PACKET_HOST: older kernels keep OTHERHOST over hops */
 	set_cb(skb, CB_MAGIC, to->fabric, PORT_BASE + to_slot, tap);
 	return bpf_redirect_peer(from->patch, 0);
 }
