@@ -172,7 +172,7 @@ func (r *Rules) Put(_ context.Context, id spec.RuleSetID, _ struct{}) error {
 	return nil
 }
 
-// Delete removes every list with this content, chunk 0 first.
+// Delete removes the list with this content, chunk 0 first.
 func (r *Rules) Delete(_ context.Context, id spec.RuleSetID) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -20,8 +20,6 @@ type Vpc struct {
 	// Revocation is "keep" (AWS: a tracked flow survives the removal of its
 	// rule) or "cut".
 	Revocation string
-	// ClientToken of the call that made it, if any.
-	ClientToken string `json:",omitempty"`
 	// Created is the store revision that the creating call read: a host that
 	// has applied no later one cannot know the VPC.
 	Created int64

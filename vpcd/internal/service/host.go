@@ -125,7 +125,7 @@ func (s *Service) hostNamed(r store.Reader, name string) (host.Host, error) {
 				return nil, api.Errorf("UnsupportedOperation", "HostName", "the host %s cannot be asked from here; ask on that host", quote(name))
 			}
 		}
-		return nil, api.Errorf("InvalidHostID.NotFound", "HostName", "the host %s does not exist; `vpc host list` shows those that do", quote(name))
+		return nil, api.Errorf("InvalidHostID.NotFound", "HostName", "the host %s does not exist; `vpc status` shows those that do", quote(name))
 	}
 	if s.host == nil {
 		return nil, api.Errorf("UnsupportedOperation", "HostName", "this vpcd has no data plane to ask")
