@@ -55,8 +55,6 @@ const (
 	FromEniDropReasonDROP_ALLOWANCE      FromEniDropReason = 22
 	FromEniDropReasonDROP_TOO_BIG        FromEniDropReason = 23
 	FromEniDropReasonDROP_REDIRECT       FromEniDropReason = 24
-	FromEniDropReasonDROP_FORGED         FromEniDropReason = 25
-	FromEniDropReasonDROP_LOOP           FromEniDropReason = 26
 )
 
 type FromEniDropStage uint32
@@ -70,7 +68,6 @@ const (
 	FromEniDropStageSTAGE_EGRESS  FromEniDropStage = 6
 	FromEniDropStageSTAGE_INGRESS FromEniDropStage = 7
 	FromEniDropStageSTAGE_FLOW    FromEniDropStage = 8
-	FromEniDropStageSTAGE_SWITCH  FromEniDropStage = 9
 )
 
 type FromEniEndpoint struct {
@@ -213,8 +210,6 @@ type FromEniPort struct {
 	Eni       uint32
 	Flags     uint32
 	Subnet    uint32
-	Patch     uint32
-	Fabric    uint32
 	Mac       [6]uint8
 	RouterMac [6]uint8
 	Mtu       uint32

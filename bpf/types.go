@@ -49,8 +49,6 @@ type (
 const (
 	// PortBase is the ifindex of slot 0.
 	PortBase = 0x01000000
-	// PatchBase is the ifindex of the first patch.
-	PatchBase = 0x02000000
 	// MaxPorts is how many interfaces one host can have.
 	MaxPorts = 16384
 	// RulesPerChunk is how many rules one chunk holds.

@@ -55,7 +55,7 @@ func twoSubnets(t *testing.T, name string) *spec.Host {
 	h.Routes[spec.RouteKey{Table: 1, Dest: netip.MustParsePrefix("10.0.0.0/16")}] = spec.Route{Target: spec.Local}
 	for i := range spec.SubnetID(2) {
 		cidr := netip.MustParsePrefix(fmt.Sprintf("10.0.%d.0/24", i+1))
-		h.Subnets[i+1] = spec.Subnet{ID: fmt.Sprintf("subnet-%017x", i+1), VPC: 1, CIDR: cidr, Router: cidr.Addr().Next(), MAC: spec.RouterMAC(i + 1)}
+		h.Subnets[i+1] = spec.Subnet{ID: fmt.Sprintf("subnet-%017x", i+1), VPC: 1, VPCID: fmt.Sprintf("vpc-%017x", 1), CIDR: cidr, Router: cidr.Addr().Next(), MAC: spec.RouterMAC(i + 1)}
 	}
 	for i, where := range []spec.SubnetID{1, 1, 2} {
 		eni := spec.ENI(i + 1)

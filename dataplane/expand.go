@@ -7,15 +7,14 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/vpcfabric/vpc/bpf"
 	"github.com/vpcfabric/vpc/dataplane/maps"
 	"github.com/vpcfabric/vpc/dataplane/nl"
 	"github.com/vpcfabric/vpc/dataplane/progs"
 	"github.com/vpcfabric/vpc/dataplane/spec"
 )
 
-// bridgeBase is the ifindex of the first subnet's bridge; ports and patches
-// have lower bases, in the programs' header.
+// bridgeBase is the ifindex of the first subnet's bridge; ports have a lower
+// base, in the programs' header.
 const bridgeBase = 0x03000000
 
 const netnsDir = "/run/netns/"
@@ -106,36 +105,12 @@ func (x *expander) own(role string) string {
 	return name
 }
 
-func (x *expander) subnetNetns(id string) string { return x.netns(id) }
-
 func (x *expander) subnet(id spec.SubnetID, s spec.Subnet) {
-	slot := x.slots.subnet[id]
-	inside, fabric := x.own(s.ID), x.own("fabric")
-	alias := subnetAlias(s.ID, id)
-
-	bridge := nl.LinkKey{Netns: inside, Index: bridgeBase + slot}
-	x.links[bridge] = nl.Link{Kind: nl.Bridge, Name: "br0", Alias: alias, MAC: s.MAC, MTU: x.h.MTU}
+	inside := x.own(s.VPCID)
+	bridge := nl.LinkKey{Netns: inside, Index: bridgeBase + x.slots.subnet[id]}
+	x.links[bridge] = nl.Link{Kind: nl.Bridge, Name: fmt.Sprintf("br-%08x", id), Alias: subnetAlias(s.ID, id), MAC: s.MAC, MTU: x.h.MTU}
 	x.addresses[nl.AddressKey{Netns: inside, Index: bridge.Index, Prefix: netip.PrefixFrom(s.Router, s.CIDR.Bits())}] = struct{}{}
 	x.ups[bridge] = nl.Up{}
-
-	inner, outer := patchOf(slot)
-	innerMAC, outerMAC := spec.PatchMACs(id)
-	x.links[nl.LinkKey{Netns: inside, Index: inner}] = nl.Link{
-		Kind: nl.Veth, Name: "patch", Alias: alias, MAC: innerMAC, MTU: x.h.MTU,
-		PeerNetns: fabric, PeerName: fmt.Sprintf("vpc-%08x", id), PeerIndex: outer, PeerMAC: outerMAC,
-	}
-	for _, end := range []nl.LinkKey{{Netns: inside, Index: inner}, {Netns: fabric, Index: outer}} {
-		x.attach(end, progs.Switch)
-		x.ups[end] = nl.Up{}
-	}
-}
-
-func patchOf(slot int) (inner, outer int) {
-	return bpf.PatchBase + 2*slot, bpf.PatchBase + 2*slot + 1
-}
-
-func (x *expander) attach(at nl.LinkKey, role progs.Role) {
-	x.attachments[progs.Attachment{Index: at.Index, Netns: netnsDir + at.Netns}] = x.current(role)
 }
 
 func (x *expander) port(eni spec.ENI, p spec.Port, version uint32) {
@@ -144,12 +119,12 @@ func (x *expander) port(eni spec.ENI, p spec.Port, version uint32) {
 		return
 	}
 	slot := x.slots.port[eni]
-	inside := x.subnetNetns(subnet.ID)
+	inside := x.netns(subnet.VPCID)
 	at := nl.LinkKey{Netns: inside, Index: slot.Index()}
 	bridge := bridgeBase + x.slots.subnet[p.Subnet]
 
 	x.links[at] = x.portLink(eni, p)
-	x.attach(at, progs.FromENI)
+	x.attachments[progs.Attachment{Index: at.Index, Netns: netnsDir + inside}] = x.current(progs.FromENI)
 	x.ports[slot] = x.portEntry(eni, p, subnet, version)
 	x.bridgePorts[at] = nl.BridgePort{Master: bridge}
 	x.ups[at] = nl.Up{}
@@ -179,10 +154,9 @@ func (x *expander) portLink(eni spec.ENI, p spec.Port) nl.Link {
 }
 
 func (x *expander) portEntry(eni spec.ENI, p spec.Port, subnet spec.Subnet, version uint32) maps.Port {
-	inner, outer := patchOf(x.slots.subnet[p.Subnet])
 	return maps.Port{
 		ENI: eni, VPC: p.VPC, Subnet: p.Subnet, Table: p.Table, Egress: p.Egress, Ingress: p.Ingress,
-		Patch: inner, Fabric: outer, MAC: p.MAC, RouterMAC: subnet.MAC, Router: subnet.Router, CIDR: subnet.CIDR,
+		MAC: p.MAC, RouterMAC: subnet.MAC, Router: subnet.Router, CIDR: subnet.CIDR,
 		MTU: x.h.MTU, Tap: p.Kind == spec.Tap, SourceDestCheck: p.SourceDestCheck, Cut: p.CutTracked, Version: version,
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/vpcfabric/vpc/dataplane/progs"
 )
 
-// ours matches the namespaces that this package makes: the fabric and subnets.
-var ours = regexp.MustCompile(`^vpc-(.+)-(fabric|subnet-[0-9a-f]{17})$`)
+// ours matches the namespaces that this package makes, one for each VPC.
+var ours = regexp.MustCompile(`^vpc-(.+)-vpc-[0-9a-f]{17}$`)
 
 // Hosts lists the names that left anything in this kernel: pins or namespaces.
 func Hosts() ([]string, error) {

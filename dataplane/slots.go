@@ -59,8 +59,8 @@ func readSlots(links map[nl.LinkKey]nl.Link) *slots {
 				homelessPorts = append(homelessPorts, eni)
 			}
 		}
-		if _, n, ok := parseAlias(l.Alias, "subnet-"); ok && l.Kind == nl.Veth && key.Index >= bpf.PatchBase && key.Index < bridgeBase {
-			if !take(s.subnet, subnets, spec.SubnetID(n), (key.Index-bpf.PatchBase)/2) {
+		if _, n, ok := parseAlias(l.Alias, "subnet-"); ok && l.Kind == nl.Bridge && key.Index >= bridgeBase {
+			if !take(s.subnet, subnets, spec.SubnetID(n), key.Index-bridgeBase) {
 				homelessSubnets = append(homelessSubnets, spec.SubnetID(n))
 			}
 		}

@@ -51,11 +51,11 @@ func TestPortThatStaysKeepsItsSlot(t *testing.T) {
 // TestOneSlotForEach: what an earlier life left twice is told apart again.
 func TestOneSlotForEach(t *testing.T) {
 	links := map[nl.LinkKey]nl.Link{
-		{Netns: "a", Index: bpf.PortBase}:      {Kind: nl.Veth, Alias: "eni-1 1"},
-		{Netns: "a", Index: bpf.PortBase + 5}:  {Kind: nl.Veth, Alias: "eni-2 2"},
-		{Netns: "b", Index: bpf.PortBase + 5}:  {Kind: nl.Veth, Alias: "eni-3 3"},
-		{Netns: "a", Index: bpf.PatchBase + 2}: {Kind: nl.Veth, Alias: "subnet-1 1"},
-		{Netns: "b", Index: bpf.PatchBase + 2}: {Kind: nl.Veth, Alias: "subnet-2 2"},
+		{Netns: "a", Index: bpf.PortBase}:     {Kind: nl.Veth, Alias: "eni-1 1"},
+		{Netns: "a", Index: bpf.PortBase + 5}: {Kind: nl.Veth, Alias: "eni-2 2"},
+		{Netns: "b", Index: bpf.PortBase + 5}: {Kind: nl.Veth, Alias: "eni-3 3"},
+		{Netns: "a", Index: bridgeBase + 1}:   {Kind: nl.Bridge, Alias: "subnet-1 1"},
+		{Netns: "b", Index: bridgeBase + 1}:   {Kind: nl.Bridge, Alias: "subnet-2 2"},
 	}
 	for range 20 { // maps are read in any order
 		s := readSlots(links)

@@ -13,9 +13,11 @@ import (
 // a namespace accepts, on the way there and on the way back.
 func TestDriftHeals(t *testing.T) {
 	d := start(t, config(t))
-	d.attach(t, d.subnet(t))
-	fabric := "/run/netns/vpc-" + d.Name + "-fabric"
-	if out, err := exec.Command("nsenter", "--net="+fabric, "sysctl", "-w", "net.ipv4.ip_forward=1").CombinedOutput(); err != nil {
+	subnet := d.subnet(t)
+	d.attach(t, subnet)
+	vpc := do[api.DescribeSubnetsRequest, api.DescribeSubnetsResult](t, d, "DescribeSubnets", api.DescribeSubnetsRequest{SubnetIds: []string{subnet}}).Subnets[0].VpcId
+	space := "/run/netns/vpc-" + d.Name + "-" + vpc
+	if out, err := exec.Command("nsenter", "--net="+space, "sysctl", "-w", "net.ipv4.ip_forward=1").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	drifts := func() []api.Drift {

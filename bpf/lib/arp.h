@@ -6,8 +6,8 @@
  */
 #pragma once
 
+#include "deliver.h"
 #include "port.h"
-#include "switch.h"
 
 struct arp_ipv4 {
 	struct arphdr hdr;

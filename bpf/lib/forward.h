@@ -2,10 +2,9 @@
 /* Send a packet that was let through on its way to the destination's port. */
 #pragma once
 
+#include "deliver.h"
 #include "port.h"
-#include "switch.h"
 
-/* A frame is for the router, or for the destination itself in its subnet. */
 /* dst_mac_ok: for the router, or for an interface of the subnet. Which one is
  * the address's business: a neighbour may still know the MAC of the interface
  * that had it before, and reaches the one that has it now. */
@@ -41,14 +40,9 @@ static __always_inline int address_frame(struct __sk_buff *skb, const struct por
 static __always_inline int forward(struct __sk_buff *skb, __u32 bytes, __u32 from_slot, const struct port *from,
 				   __u32 to_slot, const struct port *to)
 {
-	__u32 tap = to->flags & PORT_TAP ? CB_TAP : 0;
-
 	if (address_frame(skb, from, to))
 		return drop(skb, from->eni, STAGE_PARSE, DROP_MALFORMED);
 	count_tx(from_slot, bytes);
 	count_rx(to_slot, bytes);
-	if (from->subnet == to->subnet)
-		return deliver(skb, PORT_BASE + to_slot, tap);
-	set_cb(skb, CB_MAGIC, to->fabric, PORT_BASE + to_slot, tap);
-	return bpf_redirect_peer(from->patch, 0);
+	return deliver(skb, PORT_BASE + to_slot, to->flags & PORT_TAP);
 }

@@ -15,7 +15,6 @@ enum drop_stage {
 	STAGE_EGRESS = 6, /* the sender's security groups */
 	STAGE_INGRESS = 7, /* the receiver's security groups */
 	STAGE_FLOW = 8,	  /* the flow table */
-	STAGE_SWITCH = 9, /* between namespaces */
 };
 
 enum drop_reason {
@@ -43,6 +42,4 @@ enum drop_reason {
 	DROP_ALLOWANCE = 22,	  /* the interface has used its share of the flow table */
 	DROP_TOO_BIG = 23,	  /* longer than the MTU */
 	DROP_REDIRECT = 24,	  /* ICMP redirects are never believed */
-	DROP_FORGED = 25,	  /* a frame without our mark between namespaces */
-	DROP_LOOP = 26,		  /* too many hops */
 };

@@ -14,10 +14,8 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-/* Host-unique ifindexes: port = PORT_BASE + slot, and for a subnet's slot k
- * patch = PATCH_BASE + 2k inside the subnet, + 1 inside the fabric. */
+/* Host-unique ifindexes: a port's is PORT_BASE + slot. */
 #define PORT_BASE 0x01000000
-#define PATCH_BASE 0x02000000
 #define MAX_PORTS 16384
 
 /* An address as 128 bits; IPv4 is mapped (::ffff:a.b.c.d). */
@@ -38,8 +36,6 @@ struct port {
 	__u32 eni;		/* 0: the slot is free */
 	__u32 flags;		/* enum port_flags */
 	__u32 subnet;
-	__u32 patch;		/* ifindex inside the subnet's namespace */
-	__u32 fabric;		/* ifindex of its peer in the fabric */
 	__u8 mac[6];
 	__u8 router_mac[6];
 	__u32 mtu;		/* bytes, without the Ethernet header */

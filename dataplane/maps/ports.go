@@ -31,9 +31,6 @@ type Port struct {
 	Subnet          spec.SubnetID
 	Table           spec.RouteTable
 	Egress, Ingress spec.RuleSetID
-	// Patch and Fabric are the ifindexes of the subnet's patch, inside and
-	// outside.
-	Patch, Fabric   int
 	MAC, RouterMAC  spec.MAC
 	Router          netip.Addr
 	CIDR            netip.Prefix
@@ -95,7 +92,7 @@ func (d ports) decode(v bpf.Port) Port {
 	p := Port{
 		ENI: spec.ENI(v.Eni), VPC: spec.VPC(v.Vpc), Subnet: spec.SubnetID(v.Subnet), Table: spec.RouteTable(v.Table),
 		Egress: d.lists.idOf(v.Egress), Ingress: d.lists.idOf(v.Ingress),
-		Patch: int(v.Patch), Fabric: int(v.Fabric), MAC: v.Mac, RouterMAC: v.RouterMac,
+		MAC: v.Mac, RouterMAC: v.RouterMac,
 		Router: addr4(v.Router), CIDR: netip.PrefixFrom(addr4(v.Net), maskBits(v.Mask)), MTU: int(v.Mtu),
 		Tap:             flags&bpf.FromEniPortFlagsPORT_TAP != 0,
 		SourceDestCheck: flags&bpf.FromEniPortFlagsPORT_SRC_DST_CHECK != 0,
@@ -119,7 +116,7 @@ func (d ports) encode(p Port) (bpf.Port, error) {
 	}
 	v := bpf.Port{
 		Eni: uint32(p.ENI), Vpc: uint32(p.VPC), Subnet: uint32(p.Subnet), Table: uint32(p.Table),
-		Egress: egress, Ingress: ingress, Patch: uint32(p.Patch), Fabric: uint32(p.Fabric),
+		Egress: egress, Ingress: ingress,
 		Mac: p.MAC, RouterMac: p.RouterMAC, Router: be32(p.Router), Net: be32(p.CIDR.Addr()), Mask: maskOf(p.CIDR.Bits()),
 		Mtu: uint32(p.MTU), Version: p.Version, Flags: uint32(bpf.FromEniPortFlagsPORT_READY),
 	}

@@ -9,6 +9,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+
 	"github.com/vpcfabric/vpc/dataplane/delta"
 	"github.com/vpcfabric/vpc/dataplane/nl"
 	"github.com/vpcfabric/vpc/dataplane/progs"
@@ -97,10 +100,9 @@ func TestAttachments(t *testing.T) {
 	for name, noTCX := range map[string]bool{"kernel": false, "clsact": true} {
 		t.Run(name, func(t *testing.T) {
 			p, ctx := openPlaces(t, noTCX), t.Context()
-			eni, sw := p.set.Current(progs.FromENI), p.set.Current(progs.Switch)
-			p.converge(map[progs.Attachment]progs.Attached{p.a: eni, p.b: sw})
-			// Another role in the same place, and nothing in the other.
-			p.converge(map[progs.Attachment]progs.Attached{p.a: sw})
+			eni := p.set.Current(progs.FromENI)
+			p.converge(map[progs.Attachment]progs.Attached{p.a: eni, p.b: eni})
+			p.converge(map[progs.Attachment]progs.Attached{p.a: eni})
 			p.converge(map[progs.Attachment]progs.Attached{p.a: eni, p.b: eni})
 			// Its device goes, and comes again without a program.
 			links := p.kernel.Drivers().Links
@@ -130,13 +132,13 @@ func TestAttachments(t *testing.T) {
 // and one that nobody knows of is taken over by the next Put.
 func TestFilterIsFound(t *testing.T) {
 	p, ctx := openPlaces(t, true), t.Context()
-	eni := p.set.Current(progs.FromENI)
+	eni, foreign := p.set.Current(progs.FromENI), foreignProgram(t)
 	want := map[progs.Attachment]progs.Attached{p.a: eni}
 	for what, tamper := range map[string]func() error{
 		"removed":  func() error { return nl.DeleteFilter(p.netns, p.a.Index) },
-		"replaced": func() error { return nl.PutFilter(p.netns, p.a.Index, "other", p.set.Program(progs.Switch).FD()) },
+		"replaced": func() error { return nl.PutFilter(p.netns, p.a.Index, "other", foreign.FD()) },
 		"its program": func() error {
-			return nl.PutFilter(p.netns, p.a.Index, string(progs.FromENI), p.set.Program(progs.Switch).FD())
+			return nl.PutFilter(p.netns, p.a.Index, string(progs.FromENI), foreign.FD())
 		},
 	} {
 		p.converge(want)
@@ -165,4 +167,17 @@ func TestRemoveDetaches(t *testing.T) {
 	if list, err := nl.Filters(p.netns, []int{p.a.Index}); err != nil || len(list) != 0 {
 		t.Fatalf("after removal: %v, %v", list, err)
 	}
+}
+
+// foreignProgram is one that is not ours.
+func foreignProgram(t *testing.T) *ebpf.Program {
+	t.Helper()
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.SchedCLS, License: "GPL", Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
 }

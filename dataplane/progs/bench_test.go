@@ -191,7 +191,7 @@ func verified(t *testing.T) []verifiedRow {
 	for _, x := range []struct {
 		name string
 		p    *ebpf.Program
-	}{{"from_eni", l.set.Program(progs.FromENI)}, {"switch", l.set.Program(progs.Switch)}, {"sweep", l.set.Sweep()}} {
+	}{{"from_eni", l.set.Program(progs.FromENI)}, {"sweep", l.set.Sweep()}} {
 		info, err := x.p.Info()
 		l.must(err)
 		n, _ := info.VerifiedInstructions()

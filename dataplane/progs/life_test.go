@@ -422,19 +422,6 @@ func TestSizes(t *testing.T) {
 	l.demand(before, r, sent, counters{"tx 101": 1, "rx 102": 1})
 }
 
-// TestTap: a tap has no other end; the mark tells the last hop.
-func TestTap(t *testing.T) {
-	l := openTown(t, progs.Config{})
-	f := flow{from: ann, to: cat, proto: udp, sport: 1, dport: 5000}
-	for _, tap := range []bool{false, true} {
-		l.change(cat, func(p *maps.Port) { p.Tap = tap })
-		l.apply()
-		if r := l.passes(ann, cat, f.forth(0)); (r.cb[3]&0x100 != 0) != tap {
-			t.Errorf("tap %v: marks %v", tap, r.cb)
-		}
-	}
-}
-
 func TestOverlappingVPCs(t *testing.T) {
 	l := openTown(t, progs.Config{})
 	l.passes(ann, bob, datagram.forth(0))

@@ -33,7 +33,7 @@ func (l *lab) city(d dice) {
 		n := 1 + d.IntN(1<<31)
 		l.ports[dmaps.Slot(d.IntN(bpf.MaxPorts))] = dmaps.Port{
 			ENI: spec.ENI(n), VPC: spec.VPC(d.Uint32()), Subnet: spec.SubnetID(d.Uint32()), Table: spec.RouteTable(d.Uint32()),
-			Egress: ids[d.IntN(len(ids))], Ingress: ids[d.IntN(len(ids))], Patch: d.IntN(1 << 30), Fabric: d.IntN(1 << 30),
+			Egress: ids[d.IntN(len(ids))], Ingress: ids[d.IntN(len(ids))],
 			MAC: anyMAC(), RouterMAC: anyMAC(), Router: v4(), CIDR: netip.PrefixFrom(v4(), d.IntN(33)).Masked(), MTU: 1 + d.IntN(1<<16),
 			Tap: d.IntN(2) == 0, SourceDestCheck: d.IntN(2) == 0, Cut: d.IntN(2) == 0, Version: d.Uint32(),
 		}

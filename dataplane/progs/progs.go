@@ -38,8 +38,6 @@ type Role string
 const (
 	// FromENI is on the port of an interface.
 	FromENI Role = "from_eni"
-	// Switch is on both ends of a patch.
-	Switch Role = "switch"
 )
 
 // Config sizes the maps.
@@ -122,7 +120,7 @@ type objects struct {
 }
 
 func (o objects) all() []*ebpf.CollectionSpec {
-	return []*ebpf.CollectionSpec{o.byRole[FromENI], o.byRole[Switch], o.sweep}
+	return []*ebpf.CollectionSpec{o.byRole[FromENI], o.sweep}
 }
 
 func loadSpecs(table uint32, second time.Duration) (objects, error) {
@@ -130,15 +128,11 @@ func loadSpecs(table uint32, second time.Duration) (objects, error) {
 	if err != nil {
 		return objects{}, fmt.Errorf("from_eni: %w", err)
 	}
-	sw, err := bpf.LoadSwitch()
-	if err != nil {
-		return objects{}, fmt.Errorf("switch: %w", err)
-	}
 	sweep, err := bpf.LoadSweep()
 	if err != nil {
 		return objects{}, fmt.Errorf("sweep: %w", err)
 	}
-	o := objects{byRole: map[Role]*ebpf.CollectionSpec{FromENI: eni, Switch: sw}, sweep: sweep}
+	o := objects{byRole: map[Role]*ebpf.CollectionSpec{FromENI: eni}, sweep: sweep}
 	settings := map[string]any{
 		"flow_second":    uint64(second),
 		"flow_slot_mask": table - 1,

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/vpcfabric/vpc/bpf"
 	"github.com/vpcfabric/vpc/dataplane/maps"
 	"github.com/vpcfabric/vpc/dataplane/progs"
 	"github.com/vpcfabric/vpc/dataplane/spec"
@@ -51,14 +50,11 @@ var (
 	anyoneWeb  = spec.Rule{Protocol: tcp, FromPort: 80, ToPort: 80, Prefix: prefix("0.0.0.0/0"), ID: 5}
 )
 
-// devices are the ifindexes of the town's ports and patches.
+// devices are the ifindexes of the town's ports.
 func devices() []int {
 	var out []int
 	for _, slot := range []int{ann.slot, bob.slot, cat.slot, dan.slot, emptyRow} {
 		out = append(out, maps.Slot(slot).Index())
-	}
-	for k := range 3 {
-		out = append(out, bpf.PatchBase+2*k, bpf.PatchBase+2*k+1)
 	}
 	return out
 }
@@ -89,9 +85,8 @@ func openTown(t testing.TB, cfg progs.Config) *lab {
 // move gives n a port and its address.
 func (l *lab) move(n nic, v spec.VPC, table spec.RouteTable, groups ...spec.Group) {
 	l.t.Helper()
-	patch := bpf.PatchBase + 2*int(n.subnet%3)
 	l.ports[maps.Slot(n.slot)] = maps.Port{
-		ENI: n.eni, VPC: v, Subnet: n.subnet, Table: table, Patch: patch, Fabric: patch + 1,
+		ENI: n.eni, VPC: v, Subnet: n.subnet, Table: table,
 		MAC: n.mac(), RouterMAC: n.router, Router: cidrs[n.subnet].Addr().Next(), CIDR: cidrs[n.subnet],
 		MTU: mtu, SourceDestCheck: true,
 	}

@@ -48,11 +48,12 @@ type Group uint32
 // RouteTable is the index of a route table: unique for ever, on all hosts.
 type RouteTable uint32
 
-// Subnet is one segment with a presence on this host: a namespace with a
-// bridge, and a patch to the fabric.
+// Subnet is one segment with a presence on this host: a bridge in the
+// namespace of its VPC.
 type Subnet struct {
 	ID     string // subnet-…, for names people read
 	VPC    VPC
+	VPCID  string // vpc-…, names the namespace
 	CIDR   netip.Prefix
 	Router netip.Addr
 	MAC    MAC // of the router

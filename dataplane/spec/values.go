@@ -21,8 +21,6 @@ const (
 	macENI    = 0x0e
 	macPort   = 0x0f
 	macRouter = 0x01
-	macInner  = 0x0a
-	macOuter  = 0x0b
 )
 
 // MACOf is the address of an interface: locally administered, with the index
@@ -40,12 +38,6 @@ func RouterMAC(s SubnetID) MAC { return mac(macRouter, uint32(s)) }
 // PortMAC is the address of the host's end of an interface's link; no packet
 // carries it.
 func PortMAC(e ENI) MAC { return mac(macPort, uint32(e)) }
-
-// PatchMACs are the addresses of a subnet's patch, inside and in the fabric; no
-// packet carries them.
-func PatchMACs(s SubnetID) (inner, outer MAC) {
-	return mac(macInner, uint32(s)), mac(macOuter, uint32(s))
-}
 
 func mac(role byte, index uint32) MAC {
 	m := MAC{0: 0x02, 1: role}

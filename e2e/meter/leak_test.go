@@ -154,7 +154,7 @@ func (r rig) plantPin(t *testing.T) func() {
 func (r rig) plantProgram(t *testing.T) func() {
 	r.in(t, "tc qdisc add dev d0 clsact")
 	remove := func() { r.in(t, "tc qdisc del dev d0 clsact") }
-	line := "tc filter add dev d0 ingress prio 1 handle 1 bpf direct-action object-file ../../bpf/switch_bpfel.o section tc"
+	line := "tc filter add dev d0 ingress prio 1 handle 1 bpf direct-action object-file ../../bpf/fromeni_bpfel.o section tc"
 	if _, err := run(r.ns, strings.Fields(line)...); err != nil {
 		remove()
 		t.Skip("tc cannot load a program: ", err)

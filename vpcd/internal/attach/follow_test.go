@@ -157,7 +157,7 @@ func TestOldAnswerAfterEvent(t *testing.T) {
 func TestNamedNamespaces(t *testing.T) {
 	w := newWorld(t)
 	w.namespace("x", 100)
-	w.namespace("vpc-h1-subnet-1", 101)
+	w.namespace("vpc-h1-vpc-1", 101)
 	got := w.namedNamespaces()
 	if _, ok := got["x"]; !ok || len(got) != 1 {
 		t.Fatalf("namespaces %v, want x only", got)

@@ -27,8 +27,8 @@ func populated(t *testing.T) *world {
 	w.namespace("root", rootInode)
 	w.namespace("lab", ownInode)
 	w.namespace("vpc-test", 102)
-	w.namespace("vpc-h1-fabric", 103)
-	w.namespace("vpc-h2-subnet-0123456789abcdef0", 104)
+	w.namespace("vpc-h1-vpc-0123456789abcdef0", 103)
+	w.namespace("vpc-h2-vpc-0123456789abcdef0", 104)
 	w.namespace("alias", 103)
 	w.kernel.links["101/eth0"], w.kernel.routes[101] = true, true
 	w.process(42, 4200, 110)
@@ -86,9 +86,9 @@ func TestResolveRefuses(t *testing.T) {
 		{"netns:none", "", "InvalidTarget.NotFound", "Target", "ip netns add none", api.ExitNotFound},
 		{"netns:root", "", "OperationNotPermitted", "Target", "", api.ExitRefused},
 		{"netns:lab", "", "OperationNotPermitted", "Target", "", api.ExitRefused},
-		{"netns:vpc-h1-fabric", "", "OperationNotPermitted", "Target", "", api.ExitRefused},
+		{"netns:vpc-h1-vpc-0123456789abcdef0", "", "OperationNotPermitted", "Target", "", api.ExitRefused},
 		{"netns:vpc-h1-none", "", "OperationNotPermitted", "Target", "", api.ExitRefused},
-		{"netns:vpc-h2-subnet-0123456789abcdef0", "", "OperationNotPermitted", "Target", "", api.ExitRefused},
+		{"netns:vpc-h2-vpc-0123456789abcdef0", "", "OperationNotPermitted", "Target", "", api.ExitRefused},
 		{"netns:alias", "", "OperationNotPermitted", "Target", "", api.ExitRefused},
 		{"netns:taken", "", "Resource.AlreadyAssociated", "InterfaceName", "--ifname", api.ExitConflict},
 		{"netns:taken", "eth1", "Resource.AlreadyAssociated", "NoDefaultRoute", "--no-default-route", api.ExitConflict},

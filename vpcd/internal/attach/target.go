@@ -21,7 +21,7 @@ var (
 	containerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$`)
 	containerID   = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	// hostNetns are the namespaces that any host of this product makes.
-	hostNetns = regexp.MustCompile(`^vpc-.+-(fabric|subnet-[0-9a-f]{17})$`)
+	hostNetns = regexp.MustCompile(`^vpc-.+-vpc-[0-9a-f]{17}$`)
 )
 
 // target is a parsed one. For a pid in canonical form start is the process's

@@ -230,7 +230,7 @@ func segment(vpc *record.Vpc, s *record.Subnet) (spec.Subnet, error) {
 		return spec.Subnet{}, fmt.Errorf("subnet %s: %w", s.Subnet.SubnetId, err)
 	}
 	return spec.Subnet{
-		ID: s.Subnet.SubnetId, VPC: spec.VPC(vpc.Index), CIDR: cidr,
+		ID: s.Subnet.SubnetId, VPC: spec.VPC(vpc.Index), VPCID: vpc.Vpc.VpcId, CIDR: cidr,
 		Router: cidr.Addr().Next(), MAC: spec.RouterMAC(spec.SubnetID(s.Index)),
 	}, nil
 }
