@@ -57,6 +57,13 @@ func slotOf(key any) (maps.Slot, bool) {
 	return maps.Slot(index - bpf.PortBase), true
 }
 
+// tried reports whether an error comes from this pass, not from an earlier one
+// whose object is not due again.
+func tried(err error) bool {
+	var e *delta.KeyError
+	return !errors.As(err, &e) || !e.Held
+}
+
 // leaves are the errors that were joined.
 func leaves(err error) []error {
 	if err == nil {

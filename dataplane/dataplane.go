@@ -118,7 +118,8 @@ func (d *Dataplane) Apply(ctx context.Context, h *spec.Host) (Report, error) {
 	d.phases.want(w, d.rules)
 	n, err := d.phases.run(ctx, len(rep.Braked) == 0)
 	rep.Writes = n
-	if err != nil {
+	// What only waits for its next turn was looked at when it failed.
+	if slices.ContainsFunc(leaves(err), tried) {
 		d.Dirty()
 	}
 	var failed map[spec.ENI]bool

@@ -6,8 +6,12 @@
 // costs one write and no listing. Dirty throws that memory away: the next Put
 // or Prune reads everything first, which is how drift is found and healed.
 //
+// An object that keeps failing is tried less and less often, so that one whose
+// owner stands in its way costs the others nothing; see patience.
+//
 // Reviewers check: nothing is deleted on the strength of a listing that failed,
-// and no failure is ever remembered as a success.
+// no failure is ever remembered as a success, and what is held back is an error
+// of every pass until it succeeds.
 package delta
 
 import (
@@ -18,6 +22,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Driver reads and writes one kind of kernel object. All three calls may be
@@ -55,6 +60,8 @@ type KeyError struct {
 	Kind, Verb string // Verb is "delete " or empty
 	Key        any
 	Err        error
+	// Held says that it failed in an earlier pass and was not tried in this one.
+	Held bool
 }
 
 // Error names kind and key.
@@ -92,12 +99,16 @@ type Tracker[K, V comparable] struct {
 	// unsure are keys whose last write failed: they may exist or not, and in
 	// which shape is unknown.
 	unsure map[K]struct{}
+	// puts and deletes are the keys that fail.
+	puts    map[K]failing[V]
+	deletes map[K]failing[struct{}]
 }
 
 // New returns a tracker that wants nothing and has read nothing. compare orders
 // keys, so that the same change always makes the same writes in the same order.
 func New[K, V comparable](name string, d Driver[K, V], compare func(a, b K) int) *Tracker[K, V] {
-	t := &Tracker[K, V]{name: name, driver: d, compare: compare, unsure: map[K]struct{}{}}
+	t := &Tracker[K, V]{name: name, driver: d, compare: compare, unsure: map[K]struct{}{},
+		puts: map[K]failing[V]{}, deletes: map[K]failing[struct{}]{}}
 	t.want.Store(&map[K]V{})
 	t.epoch.Store(1)
 	return t
@@ -115,7 +126,8 @@ func (t *Tracker[K, V]) Dirty() { t.epoch.Add(1) }
 
 // Put creates what is missing and corrects what differs, in key order, and
 // returns how many objects it wrote. A key that fails does not stop the others;
-// it is tried again by the next Put. The errors are joined.
+// it is tried again by a later Put. The errors are joined, also those of keys
+// that were not tried now.
 func (t *Tracker[K, V]) Put(ctx context.Context) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -123,13 +135,14 @@ func (t *Tracker[K, V]) Put(ctx context.Context) (int, error) {
 	if err := t.observe(ctx, want); err != nil {
 		return 0, err
 	}
-	var keys []K
+	todo := map[K]V{}
 	for k, v := range want {
 		if have, ok := t.have[k]; !ok || have != v {
-			keys = append(keys, k)
+			todo[k] = v
 		}
 	}
-	return t.each(ctx, keys, "", func(k K) error {
+	settle(t.puts, todo)
+	return each(ctx, t, t.puts, todo, "", func(k K) error {
 		if err := t.driver.Put(ctx, k, want[k]); err != nil {
 			return err
 		}
@@ -153,8 +166,8 @@ func (t *Tracker[K, V]) Prune(ctx context.Context) (int, error) {
 	}
 	maps.Copy(doomed, t.unsure)
 	maps.DeleteFunc(doomed, func(k K, _ struct{}) bool { _, ok := want[k]; return ok })
-	keys := slices.Collect(maps.Keys(doomed))
-	return t.each(ctx, keys, "delete ", func(k K) error { return t.driver.Delete(ctx, k) })
+	settle(t.deletes, doomed)
+	return each(ctx, t, t.deletes, doomed, "delete ", func(k K) error { return t.driver.Delete(ctx, k) })
 }
 
 // Diff lists the kernel and compares, in key order. It writes nothing and
@@ -180,20 +193,9 @@ func (t *Tracker[K, V]) Diff(ctx context.Context) ([]Drift, error) {
 	}
 	var out []Drift
 	for _, k := range slices.SortedFunc(maps.Keys(keys), t.compare) {
-		out = append(out, Drift{Kind: t.name, Object: fmt.Sprint(k), Want: show(want, k), Have: show(have, k)})
+		out = append(out, Drift{Kind: t.name, Object: fmt.Sprint(k), Want: show(want, have, k), Have: show(have, want, k)})
 	}
 	return out, nil
-}
-
-func show[K, V comparable](m map[K]V, k K) string {
-	v, ok := m[k]
-	if !ok {
-		return ""
-	}
-	if any(v) == any(struct{}{}) {
-		return "present"
-	}
-	return fmt.Sprintf("%+v", v)
 }
 
 // observe makes have true as of the newest Dirty.
@@ -215,8 +217,8 @@ func (t *Tracker[K, V]) observe(ctx context.Context, want map[K]V) error {
 
 // each writes keys one after another and keeps have and unsure honest: before a
 // write the key is unsure, after a good one it is what op recorded.
-func (t *Tracker[K, V]) each(ctx context.Context, keys []K, verb string, op func(K) error) (int, error) {
-	slices.SortFunc(keys, t.compare)
+func each[K, V, W comparable](ctx context.Context, t *Tracker[K, V], fails map[K]failing[W], todo map[K]W, verb string, op func(K) error) (int, error) {
+	keys := slices.SortedFunc(maps.Keys(todo), t.compare)
 	if verb != "" {
 		slices.Reverse(keys)
 	}
@@ -227,14 +229,25 @@ func (t *Tracker[K, V]) each(ctx context.Context, keys []K, verb string, op func
 			errs = append(errs, fmt.Errorf("%s: %w", t.name, err))
 			break
 		}
+		if f, ok := fails[k]; ok && time.Now().Before(f.next) {
+			held := *f.err
+			held.Held = true
+			errs = append(errs, &held)
+			continue
+		}
 		delete(t.have, k)
 		t.unsure[k] = struct{}{}
 		writes++
 		if err := op(k); err != nil {
-			errs = append(errs, &KeyError{t.name, verb, k, err})
+			failure := &KeyError{Kind: t.name, Verb: verb, Key: k, Err: err}
+			errs = append(errs, failure)
+			if ctx.Err() == nil { // being stopped says nothing of the object
+				fails[k] = fails[k].again(todo[k], failure)
+			}
 			continue
 		}
 		delete(t.unsure, k)
+		delete(fails, k)
 	}
 	return writes, errors.Join(errs...)
 }

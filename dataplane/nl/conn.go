@@ -44,19 +44,8 @@ func dial(name string, ns *os.File) (*conn, error) {
 		ns.Close()
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	var sock *vnl.NetlinkSocket
-	err = inFile(ns, func() error {
-		var err error
-		sock, err = vnl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
-		return err
-	})
+	sock, err := routingSocket(ns)
 	if err != nil {
-		ns.Close()
-		return nil, fmt.Errorf("%s: routing socket: %w", name, err)
-	}
-	tv := unix.NsecToTimeval(answerTimeout.Nanoseconds())
-	if err := errors.Join(sock.SetReceiveTimeout(&tv), sock.SetExtAck(true)); err != nil {
-		sock.Close()
 		ns.Close()
 		return nil, fmt.Errorf("%s: routing socket: %w", name, err)
 	}
@@ -64,6 +53,24 @@ func dial(name string, ns *os.File) (*conn, error) {
 		name: name, ns: ns, id: id, sock: sock,
 		req: map[int]*vnl.SocketHandle{unix.NETLINK_ROUTE: {Socket: sock}},
 	}, nil
+}
+
+// routingSocket opens a routing socket in an open namespace.
+func routingSocket(ns *os.File) (sock *vnl.NetlinkSocket, err error) {
+	err = inFile(ns, func() error {
+		var err error
+		sock, err = vnl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	tv := unix.NsecToTimeval(answerTimeout.Nanoseconds())
+	if err := errors.Join(sock.SetReceiveTimeout(&tv), sock.SetExtAck(true)); err != nil {
+		sock.Close()
+		return nil, err
+	}
+	return sock, nil
 }
 
 // close may be called while others use the socket; their next request fails

@@ -401,6 +401,75 @@ func TestTapsOfTwoMonitors(t *testing.T) {
 	}
 }
 
+// TestTapWhoseNameIsTaken: whether the other link was there before or came at
+// the last moment, the device goes back without our alias, and it is said where
+// it is.
+func TestTapWhoseNameIsTaken(t *testing.T) {
+	for _, moment := range []string{"before", "during"} {
+		t.Run(moment, func(t *testing.T) {
+			d, key, n, want := adopted(t)
+			openTap(t, n, "tap0", false)
+			converge(t, "tap", d, LinkKey.Compare, want)
+			openTap(t, n, "tap0", false)
+			var err error
+			if moment == "before" {
+				err = d.Delete(ctx, key)
+			} else {
+				err = d.lateRelease(t, key)
+			}
+			if err == nil || !strings.Contains(err.Error(), "tap0") || !strings.Contains(err.Error(), n.Path+" as p4") {
+				t.Errorf("the error %v does not say where the device is", err)
+			}
+			by(t, n.Path, func(c *conn) error {
+				s, err := c.link(0, "p4")
+				if err == nil && (s.alias != "" || s.kind != "tun") {
+					return fmt.Errorf("it is a %q with the alias %q", s.kind, s.alias)
+				}
+				return err
+			})
+			must(t, d.Delete(ctx, key)) // said once; it is gone from here
+			if got := have(t, d, nil); len(got) != 0 {
+				t.Errorf("left with us: %v", got)
+			}
+		})
+	}
+}
+
+// lateRelease moves the device as release does after it has found the name free.
+func (d links) lateRelease(t *testing.T, key LinkKey) error {
+	c, err := d.k.conn(key.Netns)
+	must(t, err)
+	have, err := c.link(key.Index, "")
+	must(t, err)
+	_, o, _ := parseOrigin(have.alias)
+	owner, err := foreign(o.netns)
+	must(t, err)
+	defer owner.close()
+	cause := c.setLink(have.index, attrNetns(owner.fd()), attrName(o.name), attrAlias(""))
+	if cause == nil {
+		t.Fatal("the kernel gave two links one name")
+	}
+	name, err := o.stranded(owner, have, cause)
+	must(t, err)
+	return o.settle(owner, name)
+}
+
+// TestTapWithoutRoom: with both names taken the device stays with us, marked.
+func TestTapWithoutRoom(t *testing.T) {
+	d, key, n, want := adopted(t)
+	openTap(t, n, "tap0", false)
+	converge(t, "tap", d, LinkKey.Compare, want)
+	for _, name := range []string{"tap0", "p4"} {
+		openTap(t, n, name, false)
+	}
+	if err := d.Delete(ctx, key); err == nil || !strings.Contains(err.Error(), "stays in "+key.Netns) {
+		t.Errorf("the error %v does not say where the device is", err)
+	}
+	if got := have(t, d, want); got[key] != want[key] {
+		t.Errorf("it is not ours any more: %v", got)
+	}
+}
+
 func TestTapWhoseOriginIsGone(t *testing.T) {
 	d, key, n, want := adopted(t)
 	openTap(t, n, "tap0", false)

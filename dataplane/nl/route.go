@@ -2,6 +2,7 @@ package nl
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 
 	vnl "github.com/vishvananda/netlink/nl"
@@ -16,13 +17,12 @@ type route struct {
 	metric   uint32
 }
 
-// defaultRoutes lists the default routes of one family.
+// defaultRoutes lists the default routes of one family. Of IPv4 it reads only
+// the head of the table: its owner may have put any number of routes there.
 func (c *conn) defaultRoutes(family int) ([]route, error) {
-	msg := &vnl.RtMsg{}
-	msg.Family = uint8(family)
-	msgs, err := c.dump(unix.RTM_GETROUTE, msg)
+	msgs, err := whole(func() ([][]byte, error) { return c.mainRoutes(family) })
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", c.name, err)
 	}
 	var out []route
 	for _, m := range msgs {

@@ -125,7 +125,9 @@ func successor(have linkState, want Link) string {
 }
 
 // release gives a tap back under its old name, up if it was. Where its origin is
-// gone, so is its owner, and the device goes too.
+// gone, so is its owner, and the device goes too. Where another link has taken
+// the name it goes back under ours: that is done and an error, because the owner
+// has to know where his device is.
 func release(c *conn, have linkState) error {
 	_, o, ok := parseOrigin(have.alias)
 	if !ok {
@@ -139,21 +141,65 @@ func release(c *conn, have linkState) error {
 		return err
 	}
 	defer owner.close()
-	err = c.setLink(have.index, attrNetns(owner.fd()), attrName(o.name), attrAlias(""))
+	name, err := roomFor(owner, o.name, have.name)
+	if err != nil {
+		return fmt.Errorf("give %s back to %s: %w; it stays in %s as %s", o.name, o.netns.Path, err, c.name, have.name)
+	}
+	err = c.setLink(have.index, attrNetns(owner.fd()), attrName(name), attrAlias(""))
 	if gone(err) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("give %s back to %s: %w", o.name, o.netns.Path, err)
+		if name, err = o.stranded(owner, have, err); err != nil {
+			return err
+		}
 	}
-	if !o.up {
-		return nil
+	return o.settle(owner, name)
+}
+
+// roomFor is the first of two names that is free in the owner's namespace.
+func roomFor(owner *conn, names ...string) (string, error) {
+	for _, name := range names {
+		_, err := owner.link(0, name)
+		if errors.Is(err, unix.ENODEV) {
+			return name, nil
+		}
+		if err != nil {
+			return "", err
+		}
 	}
-	dev, err := owner.link(0, o.name)
-	if err != nil {
-		return err
+	return "", fmt.Errorf("the names %s are taken there", strings.Join(names, " and "))
+}
+
+// stranded looks for a device whose move failed half-way: the kernel moves first
+// and renames then, so a name that was taken at the last moment leaves it with
+// the owner under our name, with our alias, which it must not keep.
+func (o origin) stranded(owner *conn, have linkState, cause error) (name string, err error) {
+	dev, err := owner.link(0, have.name)
+	if err != nil || dev.alias != have.alias {
+		return "", fmt.Errorf("give %s back to %s: %w", o.name, o.netns.Path, cause)
 	}
-	return owner.setUp(dev.index, true)
+	if err := owner.setLink(dev.index, attrAlias("")); err != nil {
+		return "", fmt.Errorf("%s is in %s as %s, with our alias: %w", o.name, o.netns.Path, have.name, err)
+	}
+	return have.name, nil
+}
+
+// settle brings a device up that was given back, and says so where it has
+// another name than it came with.
+func (o origin) settle(owner *conn, name string) error {
+	var errs []error
+	if name != o.name {
+		errs = append(errs, fmt.Errorf("tap %s was given back to %s as %s: its name is taken there", o.name, o.netns.Path, name))
+	}
+	if o.up {
+		dev, err := owner.link(0, name)
+		if err == nil {
+			err = owner.setUp(dev.index, true)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // openForeign opens the namespace that n means, or fails with ErrReplaced.
