@@ -59,8 +59,8 @@ func checkValue(v reflect.Value, tag, path string) *Error {
 		}
 	case reflect.String:
 		if enum := tagValue(tag, "enum"); enum != "" && !slices.Contains(Enums[enum], v.String()) {
-			return Errorf("InvalidParameterValue", path, "value (%s) for parameter %s is invalid: it must be one of %s",
-				v.String(), path, strings.Join(Enums[enum], ", "))
+			return Errorf("InvalidParameterValue", path, "value (%s) for parameter %s is invalid: it must be %s",
+				printable(v.String()), path, choice(Enums[enum]))
 		}
 	case reflect.Int32, reflect.Int64:
 		low, high := tagValue(tag, "min"), tagValue(tag, "max")
@@ -70,6 +70,26 @@ func checkValue(v reflect.Value, tag, path string) *Error {
 		}
 	}
 	return nil
+}
+
+// choice names the values of an enum, or some where there are too many to read.
+func choice(values []string) string {
+	const most = 16
+	if len(values) > most {
+		return fmt.Sprintf("one of %d values, such as %s", len(values), strings.Join(values[:3], ", "))
+	}
+	return "one of " + strings.Join(values, ", ")
+}
+
+// printable makes a caller's text safe to show: ASCII, on one line, cut when long.
+func printable(s string) string {
+	const most = 80 // bytes
+	cut := ""
+	if len(s) > most {
+		s, cut = s[:most], "..."
+	}
+	q := strconv.QuoteToASCII(s)
+	return q[1:len(q)-1] + cut
 }
 
 // tagValue returns what follows key= in an ec2 tag.

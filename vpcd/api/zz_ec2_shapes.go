@@ -233,9 +233,10 @@ type CreateSubnetResult struct {
 
 // CreateTagsRequest is the request of action CreateTags.
 type CreateTagsRequest struct {
-	DryRun    *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
-	Resources []string `json:"Resources,omitempty" ec2:"query=ResourceId,xml=ResourceId,item=item,required"`
-	Tags      []Tag    `json:"Tags,omitempty" ec2:"query=Tag,xml=Tag,item=item,required"`
+	DryRun     *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	Resources  []string `json:"Resources,omitempty" ec2:"query=ResourceId,xml=ResourceId,item=item,required"`
+	Tags       []Tag    `json:"Tags,omitempty" ec2:"query=Tag,xml=Tag,item=item,required"`
+	UniqueName *bool    `json:"UniqueName,omitempty" ec2:"own"`
 }
 
 // CreateVpcRequest is the request of action CreateVpc.
@@ -1103,6 +1104,7 @@ type TagDescription struct {
 type TagSpecification struct {
 	ResourceType string `json:"ResourceType,omitempty" ec2:"query=ResourceType,xml=resourceType,enum=ResourceType"`
 	Tags         []Tag  `json:"Tags,omitempty" ec2:"query=Tag,xml=Tag,item=item"`
+	UniqueName   *bool  `json:"UniqueName,omitempty" ec2:"own"`
 }
 
 // UnassignPrivateIpAddressesRequest is the request of action UnassignPrivateIpAddresses.

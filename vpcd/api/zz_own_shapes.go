@@ -4,6 +4,15 @@ package api
 
 import "time"
 
+// AccessKey is the shape of that name.
+type AccessKey struct {
+	AccessKeyId     string     `json:"AccessKeyId,omitempty" ec2:"query=AccessKeyId,xml=accessKeyId"`
+	SecretAccessKey string     `json:"SecretAccessKey,omitempty" ec2:"query=SecretAccessKey,xml=secretAccessKey"`
+	AccountId       string     `json:"AccountId,omitempty" ec2:"query=AccountId,xml=accountId"`
+	Name            string     `json:"Name,omitempty" ec2:"query=Name,xml=name"`
+	CreateTime      *time.Time `json:"CreateTime,omitempty" ec2:"query=CreateTime,xml=createTime"`
+}
+
 // AttachWorkloadRequest is the request of action AttachWorkload.
 type AttachWorkloadRequest struct {
 	Target             string   `json:"Target,omitempty" ec2:"query=Target,xml=Target,required"`
@@ -35,6 +44,37 @@ type ConfirmHostRequest struct {
 // ConfirmHostResult is the result of action ConfirmHost.
 type ConfirmHostResult struct {
 	Confirmed *int32 `json:"Confirmed,omitempty" ec2:"query=Confirmed,xml=confirmed"`
+}
+
+// CreateAccessKeyRequest is the request of action CreateAccessKey.
+type CreateAccessKeyRequest struct {
+	Name   string `json:"Name,omitempty" ec2:"query=Name,xml=Name,required"`
+	DryRun *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+}
+
+// CreateAccessKeyResult is the result of action CreateAccessKey.
+type CreateAccessKeyResult struct {
+	AccessKey *AccessKey `json:"AccessKey,omitempty" ec2:"query=AccessKey,xml=accessKey"`
+}
+
+// DeleteAccessKeyRequest is the request of action DeleteAccessKey.
+type DeleteAccessKeyRequest struct {
+	AccessKeyId string `json:"AccessKeyId,omitempty" ec2:"query=AccessKeyId,xml=AccessKeyId,required"`
+	DryRun      *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+}
+
+// DescribeAccessKeysRequest is the request of action DescribeAccessKeys.
+type DescribeAccessKeysRequest struct {
+	AccessKeyIds []string `json:"AccessKeyIds,omitempty" ec2:"query=AccessKeyId,xml=AccessKeyId,item=item"`
+	MaxResults   *int32   `json:"MaxResults,omitempty" ec2:"query=MaxResults,xml=MaxResults"`
+	NextToken    string   `json:"NextToken,omitempty" ec2:"query=NextToken,xml=NextToken"`
+	DryRun       *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+}
+
+// DescribeAccessKeysResult is the result of action DescribeAccessKeys.
+type DescribeAccessKeysResult struct {
+	AccessKeys []AccessKey `json:"AccessKeys" ec2:"query=AccessKeySet,xml=accessKeySet,item=item"`
+	NextToken  string      `json:"NextToken,omitempty" ec2:"query=NextToken,xml=nextToken"`
 }
 
 // DescribeDropsRequest is the request of action DescribeDrops.
@@ -123,6 +163,19 @@ type Flow struct {
 	IdleSeconds        *int64 `json:"IdleSeconds,omitempty" ec2:"query=IdleSeconds,xml=idleSeconds"`
 }
 
+// GetEnvironmentRequest is the request of action GetEnvironment.
+type GetEnvironmentRequest struct {
+	DryRun *bool `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+}
+
+// GetEnvironmentResult is the result of action GetEnvironment.
+type GetEnvironmentResult struct {
+	EndpointUrl     string `json:"EndpointUrl,omitempty" ec2:"query=EndpointUrl,xml=endpointUrl"`
+	Region          string `json:"Region,omitempty" ec2:"query=Region,xml=region"`
+	AccessKeyId     string `json:"AccessKeyId,omitempty" ec2:"query=AccessKeyId,xml=accessKeyId"`
+	SecretAccessKey string `json:"SecretAccessKey,omitempty" ec2:"query=SecretAccessKey,xml=secretAccessKey"`
+}
+
 // Host is the shape of that name.
 type Host struct {
 	HostName        string     `json:"HostName,omitempty" ec2:"query=HostName,xml=hostName"`
@@ -182,6 +235,9 @@ type WaitAppliedRequest struct {
 type WaitAppliedResult struct {
 	Applied *bool `json:"Applied,omitempty" ec2:"query=Applied,xml=applied"`
 }
+
+// DeleteAccessKeyResult is the empty result of action DeleteAccessKey.
+type DeleteAccessKeyResult struct{}
 
 // ModifyLimitResult is the empty result of action ModifyLimit.
 type ModifyLimitResult struct{}

@@ -86,11 +86,11 @@ func small() *model {
 			"GetB": {Name: "GetB", Input: &ref{Shape: "GetBRequest"}},
 		},
 		Shapes: map[string]*shape{
-			"GetARequest": {Type: "structure", Members: members{{"Id", ref{Shape: "S"}}}},
-			"GetAResult":  {Type: "structure", Members: members{{"As", ref{Shape: "L"}}, {"Extra", ref{Shape: "X"}}}},
+			"GetARequest": {Type: "structure", Members: members{{Name: "Id", ref: ref{Shape: "S"}}}},
+			"GetAResult":  {Type: "structure", Members: members{{Name: "As", ref: ref{Shape: "L"}}, {Name: "Extra", ref: ref{Shape: "X"}}}},
 			"GetBRequest": {Type: "structure"},
 			"L":           {Type: "list", Member: &ref{Shape: "A"}},
-			"A":           {Type: "structure", Members: members{{"Again", ref{Shape: "L"}}}},
+			"A":           {Type: "structure", Members: members{{Name: "Again", ref: ref{Shape: "L"}}}},
 			"S":           {Type: "string", Enum: []string{"in-use", "in.use"}},
 			"X":           {Type: "structure"},
 		},
@@ -111,6 +111,21 @@ func TestReachable(t *testing.T) {
 	}
 	if _, err := reachable(m, []string{"GetC"}); err == nil {
 		t.Error("an action the model lacks was accepted")
+	}
+}
+
+func TestExtend(t *testing.T) {
+	extra := func(shape, name string) *model {
+		return &model{Extensions: map[string]members{shape: {{Name: name, ref: ref{Shape: "S"}}}}}
+	}
+	m := small()
+	if err := extra("GetARequest", "Own").extend(m); err != nil || len(m.Shapes["GetARequest"].Members) != 2 {
+		t.Errorf("%v, members %v", err, m.Shapes["GetARequest"].Members)
+	}
+	for _, bad := range []*model{extra("Nope", "Own"), extra("GetARequest", "Id")} {
+		if bad.extend(small()) == nil {
+			t.Errorf("%v was accepted", bad.Extensions)
+		}
 	}
 }
 

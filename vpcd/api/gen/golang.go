@@ -38,6 +38,9 @@ func generate(apiDir string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := own.extend(ec2); err != nil {
+		return nil, err
+	}
 	ownAll, err := own.withShapesOf(ec2)
 	if err != nil {
 		return nil, err
@@ -181,8 +184,12 @@ func (g *generator) goType(m *model, name string) string {
 
 // wireTag tells the EC2 Query codec and Check about a member. Its names are
 // the protocol's: in the form queryName, else locationName with an upper-case
-// first letter, else the member's name; in XML locationName, else the name.
+// first letter, else the member's name; in XML locationName, else the name. Our
+// extensions have no name there.
 func wireTag(m *model, parent *shape, f member) string {
+	if f.own {
+		return "own"
+	}
 	xml := f.LocationName
 	if xml == "" {
 		xml = f.Name
@@ -269,8 +276,12 @@ func (g *generator) registry(ec2, own *model) {
 	g.add("zz_actions.go", b.Bytes())
 }
 
-// mutates decides by the verb, as EC2 itself names its actions.
+// mutates decides by the verb, as EC2 itself names its actions. GetEnvironment
+// is the exception: the first call makes a key.
 func mutates(action string) bool {
+	if action == "GetEnvironment" {
+		return true
+	}
 	for _, verb := range []string{"Describe", "Get", "List", "Search", "Verify", "Wait"} {
 		if strings.HasPrefix(action, verb) {
 			return false

@@ -14,6 +14,9 @@ type model struct {
 	Metadata   map[string]any       `json:"metadata,omitempty"`
 	Operations map[string]operation `json:"operations"`
 	Shapes     map[string]*shape    `json:"shapes"`
+	// Extensions are members that our model adds to EC2's shapes, by shape.
+	// EC2's clients never send them.
+	Extensions map[string]members `json:"extensions,omitempty"`
 }
 
 type operation struct {
@@ -48,6 +51,7 @@ type ref struct {
 type member struct {
 	Name string
 	ref
+	own bool // one of our extensions
 }
 
 // members keeps the order of the model, because it is the order in which the
@@ -135,4 +139,23 @@ func (m *model) withShapesOf(base *model) (*model, error) {
 		}
 	}
 	return all, nil
+}
+
+// extend adds the members of ours to the shapes of base. One that EC2 has, or
+// comes to have, is an error: its meaning is not ours to choose.
+func (m *model) extend(base *model) error {
+	for name, extra := range m.Extensions {
+		s, ok := base.Shapes[name]
+		if !ok {
+			return fmt.Errorf("the extended shape %s is not in the model", name)
+		}
+		for _, one := range extra {
+			if slices.ContainsFunc(s.Members, func(have member) bool { return have.Name == one.Name }) {
+				return fmt.Errorf("shape %s has a member %s already", name, one.Name)
+			}
+			one.own = true
+			s.Members = append(s.Members, one)
+		}
+	}
+	return nil
 }
