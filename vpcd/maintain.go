@@ -118,14 +118,22 @@ func listenBackup(dataDir string) (_ net.Listener, remove func(), err error) {
 	return l, func() { l.Close(); os.Remove(path) }, nil
 }
 
-// serveBackup answers each connection with one copy of the store.
+// serveBackup answers each connection with one copy of the store, or with the
+// keys of its records: whoever looks for what was left behind needs no values.
 func serveBackup(ctx context.Context, st *store.Store, l net.Listener) error {
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/backup", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Trailer", "Vpc-Complete")
 		if err := st.Backup(r.Context(), w); err == nil {
 			w.Header().Set("Vpc-Complete", "yes")
 		}
-	})}
+	})
+	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
+		for key := range store.List[any](st.Snapshot(), record.Root) {
+			fmt.Fprintln(w, strings.TrimPrefix(key, record.Root))
+		}
+	})
+	srv := &http.Server{Handler: mux}
 	stop := context.AfterFunc(ctx, func() { srv.Close() })
 	defer stop()
 	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"maps"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/vpcfabric/vpc/dataplane"
+	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/internal/record"
 	"github.com/vpcfabric/vpc/vpcd/internal/store"
 )
@@ -36,6 +40,39 @@ func dump(t *testing.T, dataDir string) map[string]string {
 		}
 	}
 	return out
+}
+
+// TestKeys: the socket for copies lists the records of a daemon that runs; what
+// is deleted leaves none of its own there.
+func TestKeys(t *testing.T) {
+	d := start(t, config(t))
+	keys := func() []string {
+		c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialBackup(ctx, d.DataDir)
+		}}}
+		resp, err := c.Get("http://vpcd/keys")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Fields(string(text))
+	}
+	subnet := d.subnet(t)
+	vpc := do[api.DescribeSubnetsRequest, api.DescribeSubnetsResult](t, d, "DescribeSubnets", api.DescribeSubnetsRequest{SubnetIds: []string{subnet}}).Subnets[0].VpcId
+	if got := keys(); !slices.Contains(got, "vpc/"+vpc) || !slices.Contains(got, "subnet/"+subnet) {
+		t.Fatalf("keys %q", got)
+	}
+	do[api.DeleteSubnetRequest, api.DeleteSubnetResult](t, d, "DeleteSubnet", api.DeleteSubnetRequest{SubnetId: subnet})
+	do[api.DeleteVpcRequest, api.DeleteVpcResult](t, d, "DeleteVpc", api.DeleteVpcRequest{VpcId: vpc})
+	for _, key := range keys() {
+		if kind, _, _ := strings.Cut(key, "/"); kind != "counter" && kind != "status" && kind != "tombstone" {
+			t.Errorf("left behind: %s", key)
+		}
+	}
 }
 
 // TestBackupRestore: copies of a running and of a stopped daemon hold the same

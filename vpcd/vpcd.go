@@ -21,6 +21,7 @@ import (
 	"github.com/vpcfabric/vpc/vpcd/internal/agent"
 	"github.com/vpcfabric/vpc/vpcd/internal/attach"
 	"github.com/vpcfabric/vpc/vpcd/internal/record"
+	"github.com/vpcfabric/vpc/vpcd/internal/seal"
 	"github.com/vpcfabric/vpc/vpcd/internal/service"
 	"github.com/vpcfabric/vpc/vpcd/internal/store"
 	"github.com/vpcfabric/vpc/vpcd/internal/wire"
@@ -42,6 +43,10 @@ type Config struct {
 	// SocketGroup may use the socket beside root, if it exists.
 	SocketGroup string
 	Account     string
+	// EC2Listen is IP:PORT for EC2's own clients, empty for none. The files of
+	// a certificate and its key make it TLS, which an address that is not a
+	// loopback one must have.
+	EC2Listen, EC2TLSCert, EC2TLSKey string
 	// MTU of links inside VPCs, bytes; 0 takes the default route's less the
 	// overlay's header.
 	MTU          int
@@ -131,6 +136,13 @@ func Run(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("%w: --socket: %w", ErrRefused, err)
 	}
 	defer l.Close()
+	port, endpoint, err := listenEC2(cfg)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if port != nil {
+		defer port.Close()
+	}
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
 	}
@@ -139,12 +151,19 @@ func Run(ctx context.Context, cfg Config) error {
 		return refusedStore(err)
 	}
 	defer st.Close()
+	box, err := seal.Open(filepath.Join(cfg.DataDir, "seal.key"))
+	if err != nil {
+		return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
+	}
 	copies, remove, err := listenBackup(cfg.DataDir)
 	if err != nil {
 		return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
 	}
 	defer remove()
 	cfg.Logger.Info("socket", "path", cfg.Socket, "access", fmt.Sprint(owner))
+	if port != nil {
+		cfg.Logger.Info("EC2 endpoint", "address", port.Addr().String(), "url", endpoint)
+	}
 
 	dp, err := dataplane.Open(ctx, dataplane.Config{Name: cfg.Name, FlowTable: cfg.FlowTable, Logger: cfg.Logger, Step: cfg.Step})
 	if err != nil {
@@ -166,9 +185,11 @@ func Run(ctx context.Context, cfg Config) error {
 	})
 	svc := service.New(service.Config{
 		Store: st, Host: a.Local(resolver), HostName: cfg.Name, Limits: cfg.Limits, StrictCIDRs: cfg.StrictCIDRs,
+		Seal: box, EC2Endpoint: endpoint,
 	})
 	src.release = svc.Release
-	srv := wire.NewServer(waitUntil(ctx, svc.Handlers()), wire.Options{DefaultAccount: cfg.Account, Logger: cfg.Logger})
+	handlers := waitUntil(ctx, svc.Handlers())
+	srv := wire.NewServer(handlers, wire.Options{DefaultAccount: cfg.Account, Logger: cfg.Logger})
 
 	g.Go(func() error { return resolver.Run(ctx) })
 	g.Go(func() error { return a.Run(ctx) })
@@ -176,18 +197,42 @@ func Run(ctx context.Context, cfg Config) error {
 	g.Go(func() error { return svc.Run(ctx) })
 	g.Go(func() error { return serveBackup(ctx, st, copies) })
 	g.Go(func() error { return srv.Serve(l) })
-	g.Go(func() error {
-		<-ctx.Done()
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		return srv.Shutdown(stop)
-	})
+	g.Go(func() error { return shutdown(ctx, srv) })
+	if port != nil {
+		ec2 := wire.NewEC2(handlers, svc, cfg.Logger)
+		g.Go(func() error { return ec2.Serve(port) })
+		g.Go(func() error { return shutdown(ctx, ec2) })
+	}
 	cfg.Ready()
 	err = g.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// listenEC2 opens the port for EC2's clients and says where they find it, or
+// nil and "" where there is none.
+func listenEC2(cfg Config) (*wire.EC2Listener, string, error) {
+	if cfg.EC2Listen == "" {
+		if cfg.EC2TLSCert != "" || cfg.EC2TLSKey != "" {
+			return nil, "", errors.New("--ec2-tls-cert, --ec2-tls-key: there is nothing to protect without --ec2-listen")
+		}
+		return nil, "", nil
+	}
+	l, err := wire.ListenEC2(cfg.EC2Listen, cfg.EC2TLSCert, cfg.EC2TLSKey)
+	if err != nil {
+		return nil, "", err
+	}
+	return l, l.URL(), nil
+}
+
+// shutdown waits for ctx to end and then for the calls that a server has in flight.
+func shutdown(ctx context.Context, srv interface{ Shutdown(context.Context) error }) error {
+	<-ctx.Done()
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return srv.Shutdown(stop)
 }
 
 // waitUntil ends calls that only wait when ctx ends: the others are given time

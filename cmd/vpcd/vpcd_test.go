@@ -62,8 +62,20 @@ func TestDefaults(t *testing.T) {
 	if c.Logger == nil || c.Ready == nil || c.Alive == nil || c.Version != version {
 		t.Errorf("%+v", c)
 	}
+	// No port is open unless somebody asks for it.
+	if c.EC2Listen != "" || c.EC2TLSCert != "" || c.EC2TLSKey != "" {
+		t.Errorf("%+v", c)
+	}
 	if err := vpcd.CheckName(c.Name); err != nil {
 		t.Errorf("the default name: %v", err)
+	}
+}
+
+func TestEC2Flags(t *testing.T) {
+	file := config(t, "ec2-listen: '127.0.0.1:8773'\nec2-tls-cert: cert.pem\n")
+	o := run(t, nil, "--config", file, "--ec2-tls-key", "key.pem")
+	if c := o.cfg; o.code != 0 || c.EC2Listen != "127.0.0.1:8773" || c.EC2TLSCert != "cert.pem" || c.EC2TLSKey != "key.pem" {
+		t.Errorf("%d %q %+v", o.code, o.stderr, c)
 	}
 }
 

@@ -93,8 +93,9 @@ type Agent struct {
 	reported record.HostStatus
 	world    *record.World
 	places   map[string]plan.Place
-	// failed: the last pass did not reach what it wanted.
-	failed bool
+	// failingSince is when the passes that fail in a row began, zero when the
+	// last one reached what it wanted; retryAt is when to try again.
+	failingSince, retryAt time.Time
 	// wrote: the last pass changed the kernel.
 	wrote bool
 }
@@ -155,8 +156,9 @@ func (a *Agent) heal(ctx context.Context) error {
 	return a.guarded(ctx)
 }
 
-// wait returns when another pass is due; one that failed is due soon. full says
-// that it is time to read the whole kernel.
+// wait returns when another pass is due; after one that failed that is soon,
+// and less soon the longer it fails. full says that it is time to read the whole
+// kernel.
 func (a *Agent) wait(ctx context.Context, wake, moved <-chan struct{}, resync, poll <-chan time.Time) (full bool, err error) {
 	for {
 		select {
@@ -169,7 +171,7 @@ func (a *Agent) wait(ctx context.Context, wake, moved <-chan struct{}, resync, p
 		case <-resync:
 			return true, nil
 		case <-poll:
-			if a.hasFailed() || a.placesChanged(ctx) {
+			if a.retryDue() || a.placesChanged(ctx) {
 				return false, nil
 			}
 			a.cfg.Alive()
@@ -230,13 +232,29 @@ func (a *Agent) Pass(ctx context.Context) {
 func (a *Agent) remember(w *record.World, p plan.Plan, rep dataplane.Report, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.world, a.last, a.braked, a.failed, a.wrote = w, p, rep.Braked, err != nil, rep.Writes > 0
+	a.world, a.last, a.braked, a.wrote = w, p, rep.Braked, rep.Writes > 0
+	a.noteOutcome(err != nil)
 }
 
 func (a *Agent) setFailed() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.failed = true
+	a.noteOutcome(true)
+}
+
+// noteOutcome spaces the next try by how long it has failed, up to the resync,
+// which tries again in any case. A pass that something else causes is not held
+// up: only the retries are.
+func (a *Agent) noteOutcome(failed bool) {
+	now := a.cfg.Now()
+	switch {
+	case !failed:
+		a.failingSince = time.Time{}
+		return
+	case a.failingSince.IsZero():
+		a.failingSince = now
+	}
+	a.retryAt = now.Add(min(now.Sub(a.failingSince), a.cfg.Resync))
 }
 
 func (a *Agent) hasWritten() bool {
@@ -245,10 +263,11 @@ func (a *Agent) hasWritten() bool {
 	return a.wrote
 }
 
-func (a *Agent) hasFailed() bool {
+// retryDue reports whether a failed pass should be repeated now.
+func (a *Agent) retryDue() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.failed
+	return !a.failingSince.IsZero() && !a.cfg.Now().Before(a.retryAt)
 }
 
 // facts asks where every workload of this host is now. Where nobody knows, it

@@ -92,6 +92,39 @@ func TestKernelFails(t *testing.T) {
 	})
 }
 
+// TestFailureIsRetriedLessOften: what goes on failing costs fewer and fewer
+// passes; a change of the records is acted on at once all the same.
+func TestFailureIsRetriedLessOften(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.cfg.Resync = time.Hour
+		b.kernel.fail = errKernel
+		b.run(t)
+		for range 60 {
+			pass(pollPlaces)
+		}
+		if n := len(b.kernel.passes()); n < 5 || n > 8 {
+			t.Errorf("%d passes in a minute of failing, want some few", n)
+		}
+		tries := len(b.kernel.passes())
+		b.set(oneWorkload(11))
+		synctest.Wait()
+		if n := len(b.kernel.passes()); n != tries+1 {
+			t.Errorf("%d passes for a change of the records, want one at once", n-tries)
+		}
+		b.kernel.do(func() { b.kernel.fail = nil })
+		b.wake()
+		synctest.Wait()
+		b.kernel.do(func() { b.kernel.fail = errKernel })
+		b.wake()
+		synctest.Wait()
+		tries = len(b.kernel.passes())
+		pass(pollPlaces)
+		if n := len(b.kernel.passes()); n != tries+1 {
+			t.Errorf("a new failure after a success is tried %d times within %s, want once", n-tries, pollPlaces)
+		}
+	})
+}
+
 // TestQuiet: a pass without change writes no report until quietReport is over.
 func TestQuiet(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
@@ -337,6 +370,18 @@ func TestWorkloadRemoved(t *testing.T) {
 		b.source.do(func() { released = b.source.released })
 		if !slices.Contains(released, "netns:web") {
 			t.Errorf("released %v, want netns:web", released)
+		}
+	})
+}
+
+// TestWorkloadRemovedWhileAway: what was removed while no daemon looked is
+// released by the first pass.
+func TestWorkloadRemovedWhileAway(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.resolver.fail = attach.ErrRemoved
+		b.run(t)
+		if !slices.Contains(b.source.released, "netns:web") {
+			t.Errorf("released %v, want netns:web", b.source.released)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -28,9 +29,32 @@ var _ host.Host = (*Local)(nil)
 // Local returns the host's own answers.
 func (a *Agent) Local(targets Target) *Local { return &Local{agent: a, targets: targets} }
 
-// Resolve implements host.Host.
+// Resolve implements host.Host. What is in the way may be what a detachment has
+// not taken yet: then the kernel follows first.
 func (l *Local) Resolve(ctx context.Context, target, ifname string, defaultRoute bool) (host.Workload, error) {
+	w, err := l.targets.Resolve(ctx, target, ifname, defaultRoute)
+	var refused *api.Error
+	if !errors.As(err, &refused) || refused.Code != "Resource.AlreadyAssociated" || !l.agent.catchUp(ctx) {
+		return w, err
+	}
 	return l.targets.Resolve(ctx, target, ifname, defaultRoute)
+}
+
+// catchUp passes if the records have changed since the last pass, and reports
+// whether it did.
+func (a *Agent) catchUp(ctx context.Context) bool {
+	w, err := a.cfg.Source.Snapshot(ctx)
+	if err != nil {
+		return false
+	}
+	a.mu.Lock()
+	behind := a.world == nil || a.world.Revision < w.Revision
+	a.mu.Unlock()
+	if behind {
+		// A caller that hangs up must not leave half of it.
+		a.Pass(context.WithoutCancel(ctx))
+	}
+	return behind
 }
 
 // Verify compares records, plan and kernel as they are now.

@@ -117,3 +117,40 @@ func TestResolve(t *testing.T) {
 		t.Errorf("%+v, %v", w, err)
 	}
 }
+
+// occupied refuses until the kernel has made as many passes as it takes.
+type occupied struct {
+	kernel *kernel
+	passes int
+	asked  int
+}
+
+func (o *occupied) Resolve(context.Context, string, string, bool) (host.Workload, error) {
+	o.asked++
+	if len(o.kernel.passes()) < o.passes {
+		return host.Workload{}, api.Errorf("Resource.AlreadyAssociated", "InterfaceName", "it has a link eth0 already")
+	}
+	return host.Workload{Target: "netns:web"}, nil
+}
+
+// TestAttachBehindDetach: an attachment that meets what a detachment has not
+// taken yet has the kernel follow first; one that meets anything else is refused
+// without.
+func TestAttachBehindDetach(t *testing.T) {
+	b := newBench()
+	b.Pass(t.Context())
+	there := &occupied{kernel: b.kernel, passes: 2}
+	local := b.Local(there)
+	if _, err := local.Resolve(t.Context(), "netns:web", "", true); err == nil || there.asked != 1 || len(b.kernel.passes()) != 1 {
+		t.Errorf("nothing is pending: %v after %d looks and %d passes", err, there.asked, len(b.kernel.passes()))
+	}
+	b.source.world = oneWorkload(11)
+	if w, err := local.Resolve(t.Context(), "netns:web", "", true); err != nil || w.Target != "netns:web" || len(b.kernel.passes()) != 2 {
+		t.Errorf("a detachment is pending: %+v, %v after %d passes", w, err, len(b.kernel.passes()))
+	}
+	b.source.world = oneWorkload(12)
+	there.passes = 9
+	if _, err := local.Resolve(t.Context(), "netns:web", "", true); err == nil || len(b.kernel.passes()) != 3 {
+		t.Errorf("its own link: %v after %d passes, want a refusal after one", err, len(b.kernel.passes()))
+	}
+}

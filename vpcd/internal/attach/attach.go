@@ -110,7 +110,7 @@ func New(cfg Config) *Resolver {
 	return &Resolver{
 		kernel: cfg.Kernel, prefix: cfg.OurPrefix, log: log, now: time.Now,
 		docker: newDocker(cmp.Or(cfg.DockerSocket, defaultDockerSocket)),
-		known:  containers{byID: map[string]sighting{}, met: map[string]bool{}},
+		known:  containers{byID: map[string]sighting{}},
 		proc:   "/proc", netnsDir: "/run/netns",
 		watchers: map[chan struct{}]struct{}{},
 	}

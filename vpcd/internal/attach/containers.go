@@ -41,10 +41,6 @@ type containers struct {
 	// silent is why the engine could not be asked, and since when.
 	silent   error
 	silentAt time.Time
-	// met are containers that the engine has shown. Only of these it is
-	// believed that they are gone for good: another engine behind the same
-	// socket knows none of ours.
-	met map[string]bool
 }
 
 func (c *containers) get(id string, now time.Time) (s sighting, found bool, epoch uint64) {
@@ -61,22 +57,9 @@ func (c *containers) get(id string, now time.Time) (s sighting, found bool, epoc
 func (c *containers) put(id string, s sighting, epoch uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.err == nil {
-		c.met[id] = true
-	}
 	if s.err == nil || c.epoch == epoch {
 		c.byID[id] = s
 	}
-}
-
-// farewell is what it means that the engine does not know the container.
-func (c *containers) farewell(id string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.met[id] {
-		return ErrRemoved
-	}
-	return ErrGone
 }
 
 // silence is why there is no point in asking the engine now, or nil.
@@ -115,7 +98,12 @@ func (c *containers) forgetBadNews() {
 }
 
 // findContainer says where the container with this full id is. ErrGone only
-// when the engine says that it does not run, or its process is seen to be gone.
+// when the engine says that it does not run, or its process is seen to be gone;
+// ErrRemoved only when the engine says that there is no such container. It is
+// believed also of one that was never seen here: whoever removed it while no
+// daemon looked shall not have to detach it. Another engine behind the same
+// socket knows none of ours either, and then too no network is lost that
+// ErrGone alone would have left.
 func (r *Resolver) findContainer(ctx context.Context, id string) (Place, error) {
 	now := r.now()
 	s, found, epoch := r.known.get(id, now)
@@ -135,7 +123,7 @@ func (r *Resolver) findContainer(ctx context.Context, id string) (Place, error) 
 	var refused *refusal
 	switch {
 	case errors.Is(err, errNoContainer):
-		err = fmt.Errorf("container %.12s does not exist: %w", id, r.known.farewell(id))
+		err = fmt.Errorf("container %.12s does not exist: %w", id, ErrRemoved)
 	case errors.As(err, &refused):
 	case err != nil && lost != nil:
 		return Place{}, lost

@@ -96,8 +96,15 @@ func (d *docker) get(ctx context.Context, path string) (*http.Response, error) {
 	return nil, &refusal{resp.StatusCode, said.Message}
 }
 
+// ambiguity is the answer to the start of an id that several containers share.
+type ambiguity struct{ candidates []container }
+
+func (e *ambiguity) Error() string {
+	return fmt.Sprintf("%d containers have an id that begins so", len(e.candidates))
+}
+
 // inspect asks about a container by name, id, or the start of an id. None is
-// errNoContainer.
+// errNoContainer, several are an ambiguity.
 func (d *docker) inspect(ctx context.Context, name string) (container, error) {
 	ctx, cancel := context.WithTimeout(ctx, dockerTimeout)
 	defer cancel()
@@ -106,6 +113,10 @@ func (d *docker) inspect(ctx context.Context, name string) (container, error) {
 	var refused *refusal
 	if errors.As(err, &refused) && refused.status == http.StatusNotFound {
 		return c, errNoContainer
+	}
+	// Engines give this answer with different codes; the text is the same.
+	if refused != nil && strings.Contains(strings.ToLower(refused.message), "multiple ids") {
+		return c, d.candidates(ctx, name, err)
 	}
 	if err != nil {
 		return c, err
@@ -122,6 +133,38 @@ func (d *docker) inspect(ctx context.Context, name string) (container, error) {
 		c.Name = c.ID[:12]
 	}
 	return c, nil
+}
+
+// candidates names the containers whose ids begin with prefix; cause is the
+// answer where they cannot be listed.
+func (d *docker) candidates(ctx context.Context, prefix string, cause error) error {
+	resp, err := d.get(ctx, "/containers/json?all=1") // what their filter of ids matches differs
+	if err != nil {
+		return cause
+	}
+	defer resp.Body.Close()
+	var list []struct {
+		ID    string `json:"Id"`
+		Names []string
+	}
+	if decode(resp.Body, &list) != nil {
+		return cause
+	}
+	several := &ambiguity{}
+	for _, c := range list {
+		if !strings.HasPrefix(c.ID, prefix) || !containerID.MatchString(c.ID) {
+			continue
+		}
+		name := c.ID[:12]
+		if len(c.Names) > 0 && containerName.MatchString(strings.TrimPrefix(c.Names[0], "/")) {
+			name = strings.TrimPrefix(c.Names[0], "/")
+		}
+		several.candidates = append(several.candidates, container{ID: c.ID, Name: name})
+	}
+	if len(several.candidates) < 2 {
+		return cause
+	}
+	return several
 }
 
 // events calls connected once, then event with the id of each container that

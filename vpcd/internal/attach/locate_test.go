@@ -159,6 +159,30 @@ func TestLocateWhileEngineRestarts(t *testing.T) {
 	w.isAt(target, "docker", 121)
 }
 
+// TestLocateRemovedWhileAway: a daemon that has just started, and has seen none
+// of its workloads, tells those that are gone for good from those that may come
+// back.
+func TestLocateRemovedWhileAway(t *testing.T) {
+	w := newWorld(t)
+	docker := "docker:" + webID
+	w.isUnknown(docker) // no engine: nobody can say
+	w.engine.start()
+	w.process(43, 4300, 111) // the number is used again
+	w.clock.pass(askAgain + 1)
+	for target, lasts := range map[string]bool{
+		docker: true, "pid:42/4200": true, "pid:43/4200": true,
+		"netns:x": false, "tap:t0": false, // the next one of that name is the same workload
+	} {
+		if _, err := w.Locate(t.Context(), target); !errors.Is(err, ErrGone) || errors.Is(err, ErrRemoved) != lasts {
+			t.Errorf("%s: %v; want gone, for good: %t", target, err, lasts)
+		}
+	}
+	w.stop(w.run(otherID, "db", 51, 121))
+	if _, err := w.Locate(t.Context(), "docker:"+otherID); !errors.Is(err, ErrGone) || errors.Is(err, ErrRemoved) {
+		t.Errorf("a stopped container: %v; want that it is gone, not for good", err)
+	}
+}
+
 // The engine's word about another container is no answer, and one that names a
 // process outside the container's namespace is none yet.
 func TestLocateDistrusts(t *testing.T) {

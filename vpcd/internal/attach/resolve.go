@@ -19,6 +19,7 @@ const (
 	defaultIfName = "eth0"
 
 	notFound = "InvalidTarget.NotFound"
+	several  = "InvalidTarget.Conflict"
 	refused  = "OperationNotPermitted"
 	conflict = "Resource.AlreadyAssociated"
 )
@@ -110,6 +111,12 @@ func (r *Resolver) resolvePid(t target) (string, spec.Netns, error) {
 	if errors.Is(err, fs.ErrNotExist) || gone(err) {
 		return "", spec.Netns{}, api.Errorf(notFound, "Target", "there is no process %d, or it has ended", t.pid)
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		// The daemon is root, so this is how it was started, and lasts.
+		e := api.Errorf(refused, "Target", "the daemon may not look into the process %d, and cannot attach it", t.pid)
+		e.Hint = "run vpcd on the host itself, or in the process's user namespace, with CAP_SYS_PTRACE"
+		return "", spec.Netns{}, e
+	}
 	return t.String(), p.Netns, r.explain(t, p.Netns, err)
 }
 
@@ -163,7 +170,14 @@ func notRunning(c container) error {
 
 func (r *Resolver) dockerError(t target, err error) error {
 	var said *refusal
+	var many *ambiguity
 	switch {
+	case errors.As(err, &many):
+		e := api.Errorf(several, "Target", "%s may mean %d containers: name one, or give more of its id", quote(t.String()), len(many.candidates))
+		for _, c := range many.candidates {
+			e.BlockedBy = append(e.BlockedBy, api.Blocker{Kind: "container", Id: c.ID[:12], Name: c.Name})
+		}
+		return e
 	case errors.Is(err, errNoContainer):
 		e := api.Errorf(notFound, "Target", "Docker has no container %s", quote(t.name))
 		e.Hint = "docker ps lists those that run"

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -175,6 +176,49 @@ func TestResolveBadEngine(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestResolveAmbiguous: the start of an id that two containers share names both,
+// whatever code the engine's version answers with.
+func TestResolveAmbiguous(t *testing.T) {
+	for _, code := range []int{400, 500} {
+		w := newWorld(t)
+		ids := []string{"ab1" + webID[3:], "ab2" + webID[3:], "ac3" + webID[3:]}
+		listed := true
+		w.engine.raw = func(rw http.ResponseWriter, r *http.Request) bool {
+			switch {
+			case r.URL.Path == "/containers/ab/json":
+				http.Error(rw, `{"message":"Multiple IDs found with provided prefix: ab"}`, code)
+			case r.URL.Path == "/containers/json" && r.URL.Query().Get("all") == "1" && listed:
+				fmt.Fprintf(rw, `[{"Id":%q,"Names":["/web"]},{"Id":%q,"Names":["/b\u001bad"]},{"Id":%q}]`, ids[0], ids[1], ids[2])
+			default:
+				http.Error(rw, `{"message":"no"}`, 500)
+			}
+			return true
+		}
+		w.engine.start()
+		_, err := w.Resolve(t.Context(), "docker:ab", "", true)
+		refusedWith(t, err, "InvalidTarget.Conflict", "Target", "")
+		want := []api.Blocker{{Kind: "container", Id: ids[0][:12], Name: "web"}, {Kind: "container", Id: ids[1][:12], Name: ids[1][:12]}}
+		var e *api.Error
+		if errors.As(err, &e); !slices.Equal(e.BlockedBy, want) || api.ExitCode(e.Code) != api.ExitConflict {
+			t.Errorf("candidates %+v, exit %d; want %+v, 4", e.BlockedBy, api.ExitCode(e.Code), want)
+		}
+		listed = false
+		if _, err := w.Resolve(t.Context(), "docker:ab", "", true); err == nil || !strings.Contains(err.Error(), "Multiple IDs") {
+			t.Errorf("candidates cannot be listed: %v", err)
+		}
+	}
+}
+
+// TestResolveForbiddenProcess: a daemon in a container may see a process and not
+// its namespace. That does not heal by itself, so nobody shall try again.
+func TestResolveForbiddenProcess(t *testing.T) {
+	w := populated(t)
+	w.kernel.fail = &fs.PathError{Op: "open", Path: "/proc/42/ns/net", Err: fs.ErrPermission}
+	_, err := w.Resolve(t.Context(), "pid:42", "", true)
+	refusedWith(t, err, "OperationNotPermitted", "Target", "CAP_SYS_PTRACE")
+	w.isUnknown("pid:42/4200") // one that is attached keeps its network
 }
 
 func TestResolveWithoutEngine(t *testing.T) {

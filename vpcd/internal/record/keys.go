@@ -26,6 +26,7 @@ const (
 	Guards     = Root + "guard/" // + parent id
 	Limits     = Root + "limit/"
 	Tokens     = Root + "token/" // + account + "/" + action + "/" + digest
+	AccessKeys = Root + "accesskey/"
 	// Statuses are written by hosts; they never wake the planner.
 	Statuses = Root + "status/"
 )
@@ -69,6 +70,7 @@ var kinds = map[string]func() any{
 	"guard":     func() any { return new(Guard) },
 	"limit":     func() any { return new(Limit) },
 	"token":     func() any { return new(Token) },
+	"accesskey": func() any { return new(AccessKey) },
 	"status":    func() any { return new(HostStatus) },
 }
 

@@ -129,3 +129,15 @@ type Token struct {
 
 // Limit is a quota that was changed from its default.
 type Limit struct{ Value int64 }
+
+// AccessKey is a key of an account. Its secret is readable only with the seal
+// key, which is never in the store.
+type AccessKey struct {
+	AccessKeyId string
+	OwnerId     string
+	Name        string
+	CreateTime  string // RFC 3339
+	// Sealed is the secret; it opens only beside the id and the owner it was
+	// sealed with.
+	Sealed []byte
+}

@@ -16,7 +16,7 @@ import (
 var prefixes = map[string]any{
 	Vpcs: Vpc{}, Subnets: Subnet{}, Interfaces: NetworkInterface{}, Groups: SecurityGroup{}, Tables: RouteTable{},
 	Acls: NetworkAcl{}, Instances: Instance{}, Counters: Counter{}, Addresses: Address{}, Tombstones: Tombstone{},
-	Guards: Guard{}, Limits: Limit{}, Tokens: Token{}, Statuses: HostStatus{},
+	Guards: Guard{}, Limits: Limit{}, Tokens: Token{}, AccessKeys: AccessKey{}, Statuses: HostStatus{},
 }
 
 func TestKinds(t *testing.T) {
@@ -75,6 +75,8 @@ func fill(v reflect.Value, depth int) {
 		v.SetString("text")
 	case reflect.Bool:
 		v.SetBool(true)
+	case reflect.Uint8:
+		v.SetUint(1<<8 - 1)
 	case reflect.Uint32:
 		v.SetUint(uint64(1<<32 - 1))
 	case reflect.Int64:

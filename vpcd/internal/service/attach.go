@@ -94,7 +94,7 @@ func checkAttach(in *api.AttachWorkloadRequest) (*attachRequest, error) {
 		if err := checkNewName(in.Name); err != nil {
 			return nil, err
 		}
-		spec.tags = []api.Tag{{Key: "Name", Value: in.Name}}
+		spec.tags, spec.uniqueName = []api.Tag{{Key: "Name", Value: in.Name}}, in.Name
 	}
 	return &attachRequest{in, spec}, nil
 }
@@ -191,23 +191,15 @@ func (c *change) interfaceToAttach(req *attachRequest) (*record.NetworkInterface
 	return c.availableInterface(req.NetworkInterfaceId)
 }
 
-// namedInterface makes an interface whose name no other one in its VPC has.
+// namedInterface makes an interface whose name, if it must be unique, no other
+// one in its VPC has.
 func (c *change) namedInterface(spec *newInterface) (*record.NetworkInterface, error) {
 	eni, err := c.addInterface(spec)
 	if err != nil {
 		return nil, err
 	}
-	name := nameTag(spec.tags)
-	if name == "" {
-		return eni, nil
-	}
-	for _, other := range interfaceKind.list(c.tx.Peek(), c.caller) {
-		same := nameTag(other.Interface.TagSet) == name && other.Interface.VpcId == eni.Interface.VpcId
-		if same && other.Interface.NetworkInterfaceId != eni.Interface.NetworkInterfaceId {
-			return nil, api.Errorf("InvalidNetworkInterface.Duplicate", "Name", "the name %s is that of %s already: choose another one (--name)", quote(name), other.Interface.NetworkInterfaceId)
-		}
-	}
-	return eni, nil
+	i := eni.Interface
+	return eni, nameFree(c, interfaceKind, spec.uniqueName, i.NetworkInterfaceId, interfacesOfVpc(i.VpcId))
 }
 
 // availableInterface is a copy of an existing interface that nobody has.

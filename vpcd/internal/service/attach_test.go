@@ -164,7 +164,7 @@ func TestAttachRefusals(t *testing.T) {
 		"address":           {request{Target: "netns:x", SubnetId: sub, PrivateIpAddress: "10.0.1.300"}, "InvalidParameterValue", "PrivateIpAddress"},
 		"address in use":    {request{Target: "netns:x", SubnetId: sub, PrivateIpAddress: taken2.NetworkInterface.PrivateIpAddress}, "InvalidIPAddress.InUse", "PrivateIpAddress"},
 		"group":             {request{Target: "netns:x", SubnetId: sub, Groups: []string{"sg-00000000"}}, "InvalidGroup.NotFound", "Groups.0"},
-		"name taken":        {request{Target: "netns:x", SubnetId: sub, Name: "b1"}, "InvalidNetworkInterface.Duplicate", "Name"},
+		"name taken":        {request{Target: "netns:x", SubnetId: sub, Name: "b1"}, "InvalidNetworkInterfaceID.Duplicate", "Name"},
 		"name colon":        {request{Target: "netns:x", SubnetId: sub, Name: "a:b"}, "InvalidParameterValue", "Name"},
 		"name id":           {request{Target: "netns:x", SubnetId: sub, Name: free}, "InvalidParameterValue", "Name"},
 		"name blank":        {request{Target: "netns:x", SubnetId: sub, Name: " "}, "InvalidParameterValue", "Name"},

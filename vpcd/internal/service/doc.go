@@ -33,5 +33,6 @@
 //     are replaced, never written to.
 //   - fn of mutate may run again: it sets its results anew and has no other
 //     effect.
-//   - A new action has its line in Handlers; a test compares with api.Actions.
+//   - A new action has its line in Handlers, and in the examples that the tests
+//     of conventions go through; both are compared with api.Actions.
 package service

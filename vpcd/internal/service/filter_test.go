@@ -114,7 +114,7 @@ func TestPages(t *testing.T) {
 		_, _, err := b.call(alice, "DescribeVpcs", &api.DescribeVpcsRequest{MaxResults: &bad})
 		refused(t, err, "InvalidParameterValue", "MaxResults")
 		_, _, err = b.call(alice, "DescribeTags", &api.DescribeTagsRequest{MaxResults: &bad})
-		refused(t, err, "InvalidMaxResults", "MaxResults")
+		refused(t, err, "InvalidParameterValue", "MaxResults")
 	}
 	_, _, err := b.call(alice, "DescribeVpcs", &api.DescribeVpcsRequest{MaxResults: api.Ptr(int32(5)), VpcIds: seen[:1]})
 	refused(t, err, "InvalidParameterCombination", "MaxResults")

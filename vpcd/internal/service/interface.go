@@ -26,6 +26,7 @@ type newInterface struct {
 	groups      []string // ids; none means the VPC's default group
 	addresses   addressPlan
 	tags        []api.Tag
+	uniqueName  string // that no other interface of the VPC may have, "" for any
 	tracking    *api.ConnectionTrackingConfiguration
 	token       string
 }
@@ -48,7 +49,7 @@ func (s *Service) createNetworkInterface(ctx context.Context, who Caller, in *ap
 			made, err = getInterface(c.tx, who, id)
 			return err
 		}
-		if made, err = c.addInterface(spec); err != nil {
+		if made, err = c.namedInterface(spec); err != nil {
 			return err
 		}
 		c.remember(actionCreateInterface, in.ClientToken, in, made.Interface.NetworkInterfaceId)
@@ -84,7 +85,7 @@ func interfaceOf(in *api.CreateNetworkInterfaceRequest) (*newInterface, error) {
 	}
 	return &newInterface{
 		subnetID: in.SubnetId, description: in.Description, groups: in.Groups,
-		addresses: addresses, tags: tags, tracking: tracking, token: in.ClientToken,
+		addresses: addresses, tags: tags, uniqueName: uniqueName(in.TagSpecifications, tags), tracking: tracking, token: in.ClientToken,
 	}, nil
 }
 

@@ -121,6 +121,7 @@ func TestCodesOfStoreErrors(t *testing.T) {
 		{store.ErrConflict, "RequestLimitExceeded", true},
 		{store.ErrTooLarge, "ResourceLimitExceeded", false},
 		{store.ErrUnavailable, "Unavailable", true},
+		{fmt.Errorf("x: %w", &store.DiskFullError{Dir: "/var/lib/vpcd/store", Free: 3 << 20, Needed: 24 << 20}), "Unavailable", true},
 		{store.ErrClosed, "Unavailable", true},
 		{fmt.Errorf("wrapped: %w", api.Errorf("X", "f", "a message that is long enough")), "X", false},
 	} {
@@ -132,6 +133,10 @@ func TestCodesOfStoreErrors(t *testing.T) {
 		if repeated := api.HTTPStatus(row.code) >= 500; repeated != row.repeat {
 			t.Errorf("%v: clients repeat it: %v", row.err, repeated)
 		}
+	}
+	full := refused(t, publicError(&store.DiskFullError{Dir: "/var/lib/vpcd/store", Free: 3 << 20, Needed: 24 << 20}), "Unavailable", "")
+	if !strings.Contains(full.Message, "/var/lib/vpcd/store has 3 MB left and 24 are needed") || !strings.Contains(full.Hint, "free some space") {
+		t.Errorf("a full disk: %q, hint %q", full.Message, full.Hint)
 	}
 	if publicError(nil) != nil {
 		t.Error("no error became one")

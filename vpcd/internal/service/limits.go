@@ -30,6 +30,7 @@ const (
 	limitRoutes      limitName = "routes-per-table"
 	limitAcls        limitName = "acls-per-vpc"
 	limitAclEntries  limitName = "rules-per-acl" // per direction
+	limitAccessKeys  limitName = "access-keys"
 )
 
 // quota is a limit's default and the error that exceeding it gives.
@@ -41,7 +42,8 @@ type quota struct {
 
 // quotas are those of the page "Amazon VPC quotas", per account unless the
 // name says otherwise. AWS bounds the addresses of an interface by instance
-// type; 50 is what its larger ones have.
+// type; 50 is what its larger ones have. It bounds access keys by user, and
+// there are no users here.
 var quotas = map[limitName]quota{
 	limitVpcs:        {5, "VpcLimitExceeded", ""},
 	limitCIDRs:       {5, "CidrLimitExceeded", "CidrBlock"},
@@ -55,6 +57,7 @@ var quotas = map[limitName]quota{
 	limitRoutes:      {500, "RouteLimitExceeded", "RouteTableId"},
 	limitAcls:        {200, "NetworkAclLimitExceeded", "VpcId"},
 	limitAclEntries:  {20, "NetworkAclEntryLimitExceeded", "NetworkAclId"},
+	limitAccessKeys:  {20, "AccessKeyLimitExceeded", ""},
 }
 
 // CheckLimit says whether a quota of that name can have that value: 0 or more,

@@ -25,7 +25,7 @@ func page[T any](items []T, max *int32, token string) ([]T, string, error) {
 	size := len(items)
 	if max != nil {
 		if *max < minPage || *max > maxPage {
-			return nil, "", api.Errorf("InvalidMaxResults", "MaxResults", "value (%d) for MaxResults is invalid: it must be between %d and %d", *max, minPage, maxPage)
+			return nil, "", api.Errorf("InvalidParameterValue", "MaxResults", "value (%d) for parameter MaxResults is invalid: it must be between %d and %d", *max, minPage, maxPage)
 		}
 		size = int(*max)
 	}

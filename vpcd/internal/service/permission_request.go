@@ -43,6 +43,8 @@ type ruleReader struct {
 	caller Caller
 	group  *record.SecurityGroup
 	egress bool
+	// existing says that the request names rules that are there, not new ones.
+	existing bool
 }
 
 // wanted lists the rules a request names; one form must be used, and one only.
@@ -79,7 +81,7 @@ func (rr ruleReader) permission(p *api.IpPermission, at place) ([]wantedRule, er
 		return nil, err
 	}
 	if len(p.Ipv6Ranges) > 0 {
-		return nil, noIPv6Rule(at.field("Ipv6Ranges"))
+		return nil, rr.noIPv6Rule(at.field("Ipv6Ranges"))
 	}
 	if len(p.PrefixListIds) > 0 {
 		return nil, noPrefixListRule(at.field("PrefixListIds"))
@@ -157,7 +159,10 @@ func (rr ruleReader) flatGroup(f flatPermission) ([]wantedRule, error) {
 	if f.sourceName == "" {
 		return nil, api.Errorf("MissingParameter", field, "SourceSecurityGroupOwnerId needs SourceSecurityGroupName beside it")
 	}
-	id, err := rr.named(f.sourceName, f.sourceOwner, field)
+	if err := rr.ownedBy(f.sourceOwner, "SourceSecurityGroupOwnerId"); err != nil {
+		return nil, err
+	}
+	id, err := rr.named(f.sourceName, field)
 	if err != nil {
 		return nil, err
 	}
@@ -176,28 +181,36 @@ func (rr ruleReader) flatGroup(f flatPermission) ([]wantedRule, error) {
 
 // pair returns the id of the group that p names: one of the same VPC.
 func (rr ruleReader) pair(p *api.UserIdGroupPair, at place) (string, error) {
+	if err := rr.ownedBy(p.UserId, at.field("UserId")); err != nil {
+		return "", err
+	}
 	switch {
 	case p.VpcPeeringConnectionId != "":
 		return "", api.Errorf("UnsupportedOperation", at.field("VpcPeeringConnectionId"), "groups of a peered VPC cannot be referenced yet: name a group of %s", rr.group.Group.VpcId)
 	case p.VpcId != "" && p.VpcId != rr.group.Group.VpcId:
 		return "", rr.otherNetwork(at.field("VpcId"))
 	case p.GroupId != "":
-		return rr.referenced(p.GroupId, p.UserId, at.field("GroupId"))
+		return rr.referenced(p.GroupId, at.field("GroupId"))
 	case p.GroupName != "":
-		return rr.named(p.GroupName, p.UserId, at.field("GroupName"))
+		return rr.named(p.GroupName, at.field("GroupName"))
 	}
 	return "", api.Errorf("MissingParameter", at.field("GroupId"), "the request must contain the parameter GroupId or GroupName")
 }
 
-// referenced checks that the group id can stand in a rule of rr.group. owner
-// is what the request says; empty means the caller.
-func (rr ruleReader) referenced(id, owner, field string) (string, error) {
+// ownedBy refuses another owner than the caller, for whom "" stands too: the
+// groups of others do not exist here.
+func (rr ruleReader) ownedBy(owner, field string) error {
+	if owner == "" || owner == rr.caller.Account {
+		return nil
+	}
+	return api.Errorf("InvalidGroup.NotFound", field, "the security group does not exist in account %s: name one of your own", quote(owner))
+}
+
+// referenced checks that the group id can stand in a rule of rr.group.
+func (rr ruleReader) referenced(id, field string) (string, error) {
 	g, err := groupKind.getAs(rr.r, rr.caller, id, field)
 	if err != nil {
 		return "", err
-	}
-	if owner != "" && owner != g.Group.OwnerId {
-		return "", api.Errorf("InvalidGroup.NotFound", field, "the security group %s does not exist in account %s", id, quote(owner))
 	}
 	if g.Group.VpcId != rr.group.Group.VpcId {
 		return "", rr.otherNetwork(field)
@@ -207,9 +220,9 @@ func (rr ruleReader) referenced(id, owner, field string) (string, error) {
 
 // named is referenced for a group that is given by its name. EC2 looks in the
 // default VPC; here it is the VPC of the rule, the only one that can be meant.
-func (rr ruleReader) named(name, owner, field string) (string, error) {
+func (rr ruleReader) named(name, field string) (string, error) {
 	g, ok := groupNamed(rr.r, rr.group.Group.VpcId, name)
-	if !ok || owner != "" && owner != g.Group.OwnerId {
+	if !ok {
 		return "", api.Errorf("InvalidGroup.NotFound", field, "the security group %s does not exist in %s", quote(name), rr.group.Group.VpcId)
 	}
 	return g.Group.GroupId, nil
@@ -234,13 +247,13 @@ func (rr ruleReader) single(in *api.SecurityGroupRuleRequest, at place) (wantedR
 	case len(given) > 1:
 		return w, api.Errorf("InvalidParameterCombination", string(at), "a rule has exactly one %s: set one of CidrIpv4, CidrIpv6, PrefixListId and ReferencedGroupId", rr.peerNoun())
 	case in.CidrIpv6 != "":
-		return w, noIPv6Rule(at.field("CidrIpv6"))
+		return w, rr.noIPv6Rule(at.field("CidrIpv6"))
 	case in.PrefixListId != "":
 		return w, noPrefixListRule(at.field("PrefixListId"))
 	case in.CidrIpv4 != "":
 		w.cidr, err = parseRuleSource(in.CidrIpv4, at.field("CidrIpv4"))
 	default:
-		w.group, err = rr.referenced(in.ReferencedGroupId, "", at.field("ReferencedGroupId"))
+		w.group, err = rr.referenced(in.ReferencedGroupId, at.field("ReferencedGroupId"))
 	}
 	if err == nil {
 		err = checkText(w.description, at.field("Description"), "a rule's description")
@@ -249,8 +262,12 @@ func (rr ruleReader) single(in *api.SecurityGroupRuleRequest, at place) (wantedR
 }
 
 // noIPv6Rule and noPrefixListRule: a rule that filters nothing must not be
-// recorded as if it did.
-func noIPv6Rule(field string) error {
+// recorded as if it did. As none is recorded, none can be named: clients revoke
+// EC2's default rule for IPv6 of every new group, and expect to hear just that.
+func (rr ruleReader) noIPv6Rule(field string) error {
+	if rr.existing {
+		return api.Errorf("InvalidPermission.NotFound", field, "%s has no rule for IPv6: such rules are not built yet", rr.group.Group.GroupId)
+	}
 	return api.Errorf("UnsupportedOperation", field, "rules for IPv6 are not built yet: leave %s out", field)
 }
 

@@ -170,10 +170,12 @@ func groupNamed(r store.Reader, vpcID, name string) (*record.SecurityGroup, bool
 
 // findGroup is the group a request names by id or, in the default VPC, by name.
 func findGroup(r store.Reader, who Caller, id, name string) (*record.SecurityGroup, error) {
-	if id != "" {
+	switch {
+	case id != "" && name != "":
+		return nil, api.Errorf("InvalidParameterCombination", "GroupName", "the parameter GroupName cannot be used with the parameter GroupId: use one of them")
+	case id != "":
 		return getGroup(r, who, id)
-	}
-	if name == "" {
+	case name == "":
 		return nil, api.Errorf("MissingParameter", "GroupId", "the request must contain the parameter GroupId or GroupName")
 	}
 	if vpc, ok := defaultVpc(r, who); ok {

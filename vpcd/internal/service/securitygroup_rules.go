@@ -54,7 +54,7 @@ func (s *Service) authorize(ctx context.Context, who Caller, dryRun *bool, in *r
 		if err != nil {
 			return err
 		}
-		wanted, err := ruleReader{c.tx, who, g, in.egress}.wanted(in)
+		wanted, err := ruleReader{r: c.tx, caller: who, group: g, egress: in.egress}.wanted(in)
 		if err != nil {
 			return err
 		}
@@ -197,7 +197,7 @@ func (c *change) named(g *record.SecurityGroup, in *ruleRequest) (map[string]boo
 		}
 		return found, nil, nil
 	}
-	wanted, err := ruleReader{c.tx, c.caller, g, in.egress}.wanted(in)
+	wanted, err := ruleReader{r: c.tx, caller: c.caller, group: g, egress: in.egress, existing: true}.wanted(in)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -309,7 +309,7 @@ func (c *change) modifyRule(g *record.SecurityGroup, rules []api.SecurityGroupRu
 	if u.SecurityGroupRule == nil {
 		return wantedRule{}, api.Errorf("MissingParameter", string(at), "the request must contain the parameter %s", at)
 	}
-	w, err := ruleReader{c.tx, c.caller, g, api.Val(rules[i].IsEgress)}.single(u.SecurityGroupRule, at)
+	w, err := ruleReader{r: c.tx, caller: c.caller, group: g, egress: api.Val(rules[i].IsEgress)}.single(u.SecurityGroupRule, at)
 	if err != nil {
 		return wantedRule{}, err
 	}
@@ -378,7 +378,7 @@ func describeByID(g *record.SecurityGroup, byID []api.SecurityGroupRuleDescripti
 }
 
 func (c *change) describeByPermission(g *record.SecurityGroup, in *ruleRequest) error {
-	wanted, err := ruleReader{c.tx, c.caller, g, in.egress}.wanted(in)
+	wanted, err := ruleReader{r: c.tx, caller: c.caller, group: g, egress: in.egress, existing: true}.wanted(in)
 	if err != nil {
 		return err
 	}

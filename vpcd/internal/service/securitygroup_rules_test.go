@@ -95,7 +95,7 @@ func TestRuleRefusals(t *testing.T) {
 		"pair unknown":      {perms(fromGroups("sg-00000000")), "InvalidGroup.NotFound", "IpPermissions.0.UserIdGroupPairs.0.GroupId"},
 		"pair malformed":    {perms(fromGroups("sg")), "InvalidGroupId.Malformed", "IpPermissions.0.UserIdGroupPairs.0.GroupId"},
 		"pair name":         {perms(pair(api.UserIdGroupPair{GroupName: "nope"})), "InvalidGroup.NotFound", "IpPermissions.0.UserIdGroupPairs.0.GroupName"},
-		"pair account":      {perms(pair(api.UserIdGroupPair{GroupId: web, UserId: bob.Account})), "InvalidGroup.NotFound", "IpPermissions.0.UserIdGroupPairs.0.GroupId"},
+		"pair account":      {perms(pair(api.UserIdGroupPair{GroupId: web, UserId: bob.Account})), "InvalidGroup.NotFound", "IpPermissions.0.UserIdGroupPairs.0.UserId"},
 		"pair VPC":          {perms(pair(api.UserIdGroupPair{GroupId: web, VpcId: elsewhere.VpcId})), "InvalidGroup.NotFound", "IpPermissions.0.UserIdGroupPairs.0.VpcId"},
 		"other VPC":         {perms(fromGroups(foreign)), "InvalidGroup.NotFound", "IpPermissions.0.UserIdGroupPairs.0.GroupId"},
 		"duplicate":         {perms(tcp(22, "10.9.9.9/8")), "InvalidPermission.Duplicate", "IpPermissions.0.IpRanges.0"},
@@ -161,6 +161,8 @@ func TestRevoke(t *testing.T) {
 		"direction":    {request{GroupId: web, SecurityGroupRuleIds: []string{egress}}, "InvalidSecurityGroupRuleId.NotFound", "SecurityGroupRuleIds.0"},
 		"both":         {request{GroupId: web, SecurityGroupRuleIds: []string{egress}, CidrIp: "0.0.0.0/0"}, "InvalidParameterCombination", "SecurityGroupRuleIds"},
 		"nothing":      {request{GroupId: web}, "MissingParameter", "IpPermissions"},
+		// Terraform revokes EC2's default IPv6 rule of every new group, and goes on after exactly this code.
+		"IPv6": {request{GroupId: web, IpPermissions: []api.IpPermission{{IpProtocol: "-1", Ipv6Ranges: []api.Ipv6Range{{CidrIpv6: "::/0"}}}}}, "InvalidPermission.NotFound", "IpPermissions.0.Ipv6Ranges"},
 	} {
 		b.unchanged(t, func() {
 			_, _, err := b.call(alice, "RevokeSecurityGroupIngress", &row.req)

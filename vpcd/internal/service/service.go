@@ -9,6 +9,7 @@ import (
 
 	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/internal/host"
+	"github.com/vpcfabric/vpc/vpcd/internal/seal"
 	"github.com/vpcfabric/vpc/vpcd/internal/store"
 )
 
@@ -25,6 +26,11 @@ type Config struct {
 	Limits map[string]int64
 	// StrictCIDRs turns AWS's table of restricted CIDR associations on.
 	StrictCIDRs bool
+	// Seal keeps the secrets of access keys; nil where there are none.
+	Seal *seal.Box
+	// EC2Endpoint is the URL at which EC2 clients reach this service, "" where
+	// they cannot.
+	EC2Endpoint string
 	// Now, NewID and FirstIndex are replaced in tests; nil means the clock,
 	// random ids, and sequences of indices that begin at a random value.
 	Now        func() time.Time
@@ -42,6 +48,8 @@ type Service struct {
 	zones       []string
 	limits      map[string]int64
 	strictCIDRs bool
+	seal        *seal.Box
+	ec2Endpoint string
 	now         func() time.Time
 	newID       func(prefix string) string
 	firstIndex  func() uint32
@@ -57,6 +65,8 @@ func New(cfg Config) *Service {
 		zones:       cfg.Zones,
 		limits:      cfg.Limits,
 		strictCIDRs: cfg.StrictCIDRs,
+		seal:        cfg.Seal,
+		ec2Endpoint: cfg.EC2Endpoint,
 		now:         cfg.Now,
 		newID:       cfg.NewID,
 		firstIndex:  cfg.FirstIndex,
@@ -145,11 +155,16 @@ func dryRunOperation() *api.Error {
 // cannot do the same thing twice.
 func publicError(err error) error {
 	var known *api.Error
+	var full *store.DiskFullError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &known):
 		return known
+	case errors.As(err, &full):
+		e := api.Errorf("Unavailable", "", "the disk is full, and nothing was changed: %v; what is there goes on working", full)
+		e.Hint = "free some space there: changes are taken again by themselves"
+		return e
 	case errors.Is(err, store.ErrOutcomeUnknown):
 		return api.Errorf("RequestTimeout", "", "the connection to the store was lost during the commit: the change is either made or not; look before asking again (%v)", err)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

@@ -46,6 +46,9 @@ func (s *Service) createSubnet(ctx context.Context, caller Caller, req *api.Crea
 		if err != nil {
 			return err
 		}
+		if err := nameFree(c, subnetKind, uniqueName(req.TagSpecifications, tags), "", subnetsOf(req.VpcId)); err != nil {
+			return err
+		}
 		subnet, err = c.newSubnet(vpc, cidr, zone, tags)
 		return err
 	})

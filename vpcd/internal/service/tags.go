@@ -34,6 +34,9 @@ func specTags(specs []api.TagSpecification, resourceType string) ([]api.Tag, err
 			return nil, api.Errorf("InvalidParameterValue", field+".ResourceType",
 				"the resource type %s is given twice; put all tags in one specification", resourceType)
 		}
+		if err := checkUniqueName(spec, field); err != nil {
+			return nil, err
+		}
 		if len(spec.Tags) == 0 {
 			return nil, api.Errorf("InvalidParameterValue", field+".Tags", "a tag specification must have at least one tag; leave it out otherwise")
 		}
@@ -261,6 +264,11 @@ func (s *Service) createTags(ctx context.Context, caller Caller, req *api.Create
 		if err != nil {
 			return err
 		}
+		if api.Val(req.UniqueName) {
+			if err := c.renameFree(resources, req.Tags); err != nil {
+				return err
+			}
+		}
 		for _, r := range resources {
 			tags := mergeTags(r.tags, req.Tags)
 			if len(tags) > maxTags {
@@ -276,6 +284,11 @@ func (s *Service) createTags(ctx context.Context, caller Caller, req *api.Create
 // deleteTags removes the named tags, or all where none is named. A tag with a
 // value is removed only if it has that value; one that is not there is no error.
 func (s *Service) deleteTags(ctx context.Context, caller Caller, req *api.DeleteTagsRequest) (*api.DeleteTagsResult, int64, error) {
+	for i, t := range req.Tags {
+		if err := checkTag(t, "Tags."+strconv.Itoa(i)); err != nil {
+			return nil, 0, err
+		}
+	}
 	revision, err := s.mutate(ctx, caller, req.DryRun, func(c *change) error {
 		resources, err := findTagged(c.tx, c.caller, req.Resources)
 		if err != nil {

@@ -57,6 +57,9 @@ func (s *Service) createVpc(ctx context.Context, caller Caller, req *api.CreateV
 	}
 	var vpc *record.Vpc
 	revision, err := s.mutate(ctx, caller, req.DryRun, func(c *change) (err error) {
+		if err := nameFree(c, vpcKind, uniqueName(req.TagSpecifications, tags), "", anyOf); err != nil {
+			return err
+		}
 		vpc, err = c.newVpc(cidr, tags)
 		return err
 	})

@@ -26,8 +26,8 @@ const (
 //
 // It returns the revision of the commit, which every later Snapshot contains,
 // or of the snapshot if fn wrote nothing. An error of fn is returned as it is,
-// and nothing is written. Other errors: ErrConflict, ErrUnavailable,
-// ErrOutcomeUnknown, ErrTooLarge, ErrClosed. If the revision is not 0 despite
+// and nothing is written. Other errors: ErrConflict, ErrUnavailable (a
+// *DiskFullError among them), ErrOutcomeUnknown, ErrTooLarge, ErrClosed. If the revision is not 0 despite
 // an error, the writes are committed but not yet readable here.
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) (revision int64, err error) {
 	wait := minConflictWait
@@ -75,6 +75,11 @@ func (s *Store) attempt(ctx context.Context, fn func(tx *Tx) error) (revision, c
 	cmps, err := tx.guards()
 	if err != nil {
 		return 0, 0, err
+	}
+	if s.embedded != nil {
+		if err := s.embedded.room.check(); err != nil {
+			return 0, 0, err
+		}
 	}
 	return s.commit(ctx, cmps, ops)
 }

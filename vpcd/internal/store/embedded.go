@@ -35,6 +35,7 @@ type embedded struct {
 	dir      *stateDir
 	etcd     *embed.Etcd
 	endpoint string
+	room     *room
 }
 
 // startEmbedded locks and checks the state directory and starts etcd in it.
@@ -53,7 +54,7 @@ func startEmbedded(ctx context.Context, cfg Config) (_ *embedded, err error) {
 	}
 	setSegmentSize()
 	server, err := startServer(etcdConfig(cfg, dir))
-	if full := diskFull(dir.path); err != nil && full != nil {
+	if full := roomToStart(dir.path); err != nil && full != nil {
 		err = full
 	}
 	if err != nil {
@@ -73,7 +74,7 @@ func startEmbedded(ctx context.Context, cfg Config) (_ *embedded, err error) {
 		server.Close()
 		return nil, err
 	}
-	return &embedded{dir: dir, etcd: server, endpoint: "unix://" + dir.socketPath()}, nil
+	return &embedded{dir: dir, etcd: server, endpoint: "unix://" + dir.socketPath(), room: newRoom(dir.path)}, nil
 }
 
 func etcdConfig(cfg Config, dir *stateDir) *embed.Config {
@@ -93,20 +94,6 @@ func etcdConfig(cfg Config, dir *stateDir) *embed.Config {
 	ec.UnsafeNoFsync = cfg.NoSync
 	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(etcdLogger(cfg.Logger))
 	return ec
-}
-
-// diskFull is why files that cannot be written look damaged: no room for a log
-// segment on the file system of dir.
-func diskFull(dir string) error {
-	var st syscall.Statfs_t
-	if syscall.Statfs(dir, &st) != nil {
-		return nil
-	}
-	if free := int64(st.Bavail) * st.Bsize; free < 2*walSegmentBytes {
-		return fmt.Errorf("%w: the file system of %s has %d MB left, and %d are needed; nothing is damaged: free some space",
-			ErrUnavailable, dir, free>>20, 2*walSegmentBytes>>20)
-	}
-	return nil
 }
 
 // startServer turns the panics by which etcd reports damaged files into errors.

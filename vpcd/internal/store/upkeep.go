@@ -50,6 +50,11 @@ func (s *Store) Health(ctx context.Context) Health {
 		return h
 	}
 	h.SizeBytes, h.InUseBytes = status.DbSize, status.DbSizeInUse
+	if s.embedded != nil {
+		if err := s.embedded.room.check(); err != nil {
+			h.Alarm, h.Reason = true, err.Error()
+		}
+	}
 	if status.Leader != 0 {
 		h.Leader = fmt.Sprintf("%x", status.Leader)
 	}
@@ -80,7 +85,7 @@ func (s *Store) upkeep(ctx context.Context) {
 		s.mu.Lock()
 		changed, revision := s.changed, s.snapshot.revision
 		s.mu.Unlock()
-		if revision >= compacted+2*s.cfg.History {
+		if revision >= compacted+2*s.cfg.History && s.embedded.room.check() == nil {
 			s.compact(ctx, revision-s.cfg.History)
 			compacted = revision - s.cfg.History
 		}
@@ -148,6 +153,9 @@ func outOfSpace(status *clientv3.StatusResponse) bool {
 func (s *Store) reclaim(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, defragTimeout)
 	defer cancel()
+	if err := s.embedded.room.roomToCopy(s.embedded.dir.databasePath()); err != nil {
+		return err
+	}
 	alarms, err := s.client.AlarmList(ctx)
 	if err != nil {
 		return err

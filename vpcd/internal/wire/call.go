@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strconv"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
@@ -17,7 +18,8 @@ type call struct {
 	id     string
 	action api.Action
 	caller service.Caller
-	peer   peer
+	// origin says for the log who is behind the caller, as far as is proven.
+	origin []slog.Attr
 }
 
 // codec is what an encoding does to one call. Request and result are the
@@ -28,7 +30,7 @@ type codec struct {
 }
 
 // lookup finds the action that a request names.
-func (s *Server) lookup(name string) (api.Action, error) {
+func (s *core) lookup(name string) (api.Action, error) {
 	a, ok := api.Actions[name]
 	if !ok {
 		return api.Action{}, api.Errorf("InvalidAction", "", "there is no action %q", printable(name))
@@ -41,7 +43,7 @@ func (s *Server) lookup(name string) (api.Action, error) {
 
 // run takes a call from its request to its answer. Every error is an
 // *api.Error; an action that changes something is logged whatever became of it.
-func (s *Server) run(ctx context.Context, c call, codec codec) (answer []byte, revision int64, err error) {
+func (s *core) run(ctx context.Context, c call, codec codec) (answer []byte, revision int64, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("an action failed by a fault of its own", "action", c.action.Name, "request", c.id, "panic", p, "stack", string(debug.Stack()))
@@ -67,7 +69,7 @@ func (s *Server) run(ctx context.Context, c call, codec codec) (answer []byte, r
 }
 
 // public keeps errors that are not meant for a caller in the log.
-func (s *Server) public(c call, err error) error {
+func (s *core) public(c call, err error) error {
 	var known *api.Error
 	if errors.As(err, &known) && known != nil {
 		return known
@@ -81,17 +83,11 @@ func internalError(c call) *api.Error {
 }
 
 // audit writes the line that tells who changed what; the log adds the time.
-func (s *Server) audit(ctx context.Context, c call, err error) {
+func (s *core) audit(ctx context.Context, c call, err error) {
 	if !c.action.Mutates {
 		return
 	}
-	attrs := []slog.Attr{
-		slog.Uint64("uid", uint64(c.peer.UID)),
-		slog.Uint64("gid", uint64(c.peer.GID)),
-		slog.Int64("pid", int64(c.peer.PID)),
-		slog.String("account", c.caller.Account),
-		slog.String("action", c.action.Name),
-	}
+	attrs := append(slices.Clone(c.origin), slog.String("account", c.caller.Account), slog.String("action", c.action.Name))
 	var e *api.Error
 	if errors.As(err, &e) {
 		attrs = append(attrs, slog.String("code", e.Code), slog.String("message", printable(e.Message)))

@@ -64,6 +64,9 @@ func (s *Server) admit(r *http.Request, id string) (call, error) {
 	if from.excess {
 		return call{}, api.Errorf("RequestLimitExceeded", "", "there are more than %d connections: ask again", s.connMax)
 	}
+	if r.Host != jsonHost {
+		return call{}, api.Errorf("UnauthorizedOperation", "Host", "the header Host is %q, not %s", printable(r.Host), jsonHost)
+	}
 	if err := checkOrigin(r); err != nil {
 		return call{}, err
 	}
@@ -83,14 +86,11 @@ func (s *Server) admit(r *http.Request, id string) (call, error) {
 	if err != nil {
 		return call{}, err
 	}
-	return call{id: id, action: action, caller: service.Caller{Account: account}, peer: from.peer}, nil
+	return call{id: id, action: action, caller: service.Caller{Account: account}, origin: from.peer.attrs()}, nil
 }
 
-// checkOrigin keeps web pages out, whatever brings them to the socket.
+// checkOrigin keeps web pages out, whatever brings them here.
 func checkOrigin(r *http.Request) error {
-	if r.Host != jsonHost {
-		return api.Errorf("UnauthorizedOperation", "Host", "the header Host is %q, not %s", printable(r.Host), jsonHost)
-	}
 	if len(r.Header.Values("Origin")) > 0 {
 		return api.Errorf("UnauthorizedOperation", "Origin", "requests of web pages, which have the header Origin, are not served")
 	}
@@ -109,7 +109,7 @@ func checkForm(r *http.Request) error {
 		return api.Errorf("InvalidRequest", "Content-Encoding", "a body with the header Content-Encoding is not read")
 	}
 	types := r.Header.Values("Content-Type")
-	if len(types) != 1 || !isJSON(types[0]) {
+	if len(types) != 1 || !isMedia(types[0], "application/json") {
 		return api.Errorf("InvalidRequest", "Content-Type", "the header Content-Type is %q, not application/json", printable(strings.Join(types, ", ")))
 	}
 	if r.ContentLength > bodyMax {
@@ -118,9 +118,10 @@ func checkForm(r *http.Request) error {
 	return nil
 }
 
-func isJSON(contentType string) bool {
+// isMedia tells whether a content type is want in UTF-8, said or not.
+func isMedia(contentType, want string) bool {
 	media, params, err := mime.ParseMediaType(contentType)
-	if err != nil || media != "application/json" {
+	if err != nil || media != want {
 		return false
 	}
 	for k, v := range params {

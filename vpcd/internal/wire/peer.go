@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,10 @@ import (
 type peer struct {
 	UID, GID uint32
 	PID      int32
+}
+
+func (p peer) attrs() []slog.Attr {
+	return []slog.Attr{slog.Uint64("uid", uint64(p.UID)), slog.Uint64("gid", uint64(p.GID)), slog.Int64("pid", int64(p.PID))}
 }
 
 // peerOf asks the kernel who is at the other end (SO_PEERCRED).
@@ -40,14 +45,16 @@ func peerOf(c net.Conn) (peer, error) {
 	return peer{UID: cred.Uid, GID: cred.Gid, PID: cred.Pid}, nil
 }
 
-// gate counts the connections of a listener and knows who each is from. Up to
-// max are served, as many again are told that there are too many, and the rest
-// are closed unheard.
+// gate counts the connections of a listener. Up to max are served, as many
+// again are told that there are too many, and the rest are closed unheard.
 type gate struct {
 	net.Listener
-	max  int64
-	log  *slog.Logger
-	open atomic.Int64
+	max int64
+	// identify says who a connection is from; one of nobody is closed. Nil
+	// where that only comes out from what is said on it.
+	identify func(net.Conn) (peer, error)
+	log      *slog.Logger
+	open     atomic.Int64
 }
 
 func (g *gate) Accept() (net.Conn, error) {
@@ -56,7 +63,7 @@ func (g *gate) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		p, err := peerOf(c)
+		p, err := g.peer(c)
 		if err != nil {
 			g.log.Warn("a connection was refused: who it is from is not known", "error", err)
 			c.Close()
@@ -70,6 +77,13 @@ func (g *gate) Accept() (net.Conn, error) {
 		}
 		return &conn{Conn: c, gate: g, peer: p, excess: n > g.max}, nil
 	}
+}
+
+func (g *gate) peer(c net.Conn) (peer, error) {
+	if g.identify == nil {
+		return peer{}, nil
+	}
+	return g.identify(c)
 }
 
 // conn is a connection that went through a gate.
@@ -92,8 +106,13 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// connOf returns the connection that a request came on.
+// connOf returns the connection that a request came on, nil for one that went
+// through no gate.
 func connOf(ctx context.Context) *conn {
-	c, _ := ctx.Value(connKey{}).(*conn)
+	inner := ctx.Value(connKey{})
+	if t, ok := inner.(*tls.Conn); ok {
+		inner = t.NetConn()
+	}
+	c, _ := inner.(*conn)
 	return c
 }

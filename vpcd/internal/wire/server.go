@@ -34,8 +34,34 @@ type Options struct {
 
 // Server answers the actions of a service in JSON.
 type Server struct {
+	core
+	account string
+}
+
+// NewServer makes a server of handlers, which it does not change. It panics
+// when the default account is not 12 digits, which no caller could name either.
+func NewServer(handlers map[string]service.Handler, opts Options) *Server {
+	s := &Server{core: newCore(handlers, opts.Logger), account: opts.DefaultAccount}
+	if s.account == "" {
+		s.account = "000000000001"
+	}
+	if !isAccount(s.account) {
+		panic("wire: the default account " + printable(s.account) + " is not 12 digits")
+	}
+	s.http.Handler = http.HandlerFunc(s.serveJSON)
+	return s
+}
+
+// Serve answers what comes in through a unix listener, until Shutdown, which
+// makes it return nil at once. The listener is closed when it returns.
+func (s *Server) Serve(l net.Listener) error {
+	return s.accept(&gate{Listener: l, max: s.connMax, identify: peerOf, log: s.log})
+}
+
+// core is what all encodings share: the way to the handlers, and the bounds of
+// a connection.
+type core struct {
 	handlers map[string]service.Handler
-	account  string
 	log      *slog.Logger
 	http     *http.Server
 
@@ -43,44 +69,27 @@ type Server struct {
 	bodyTime, answerTime time.Duration
 }
 
-// NewServer makes a server of handlers, which it does not change. It panics
-// when the default account is not 12 digits, which no caller could name either.
-func NewServer(handlers map[string]service.Handler, opts Options) *Server {
-	s := &Server{
-		handlers:   handlers,
-		account:    opts.DefaultAccount,
-		log:        opts.Logger,
-		connMax:    connMax,
-		bodyTime:   bodyTime,
-		answerTime: answerTime,
+func newCore(handlers map[string]service.Handler, log *slog.Logger) core {
+	if log == nil {
+		log = slog.Default()
 	}
-	if s.account == "" {
-		s.account = "000000000001"
-	}
-	if !isAccount(s.account) {
-		panic("wire: the default account " + printable(s.account) + " is not 12 digits")
-	}
-	if s.log == nil {
-		s.log = slog.Default()
-	}
-	s.http = &http.Server{
-		Handler:                      http.HandlerFunc(s.serveJSON),
+	c := core{handlers: handlers, log: log, connMax: connMax, bodyTime: bodyTime, answerTime: answerTime}
+	c.http = &http.Server{
 		ReadHeaderTimeout:            headerTime,
 		IdleTimeout:                  idleTime,
 		MaxHeaderBytes:               headerMax,
 		DisableGeneralOptionsHandler: true,
 		Protocols:                    new(http.Protocols),
 		ConnContext:                  withConn,
-		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	s.http.Protocols.SetHTTP1(true)
-	return s
+	c.http.Protocols.SetHTTP1(true)
+	return c
 }
 
-// Serve answers what comes in through a unix listener, until Shutdown, which
-// makes it return nil at once. The listener is closed when it returns.
-func (s *Server) Serve(l net.Listener) error {
-	err := s.http.Serve(&gate{Listener: l, max: s.connMax, log: s.log})
+// accept serves until Shutdown.
+func (s *core) accept(l net.Listener) error {
+	err := s.http.Serve(l)
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -89,7 +98,7 @@ func (s *Server) Serve(l net.Listener) error {
 
 // Shutdown stops listening, waits for the calls in flight, and returns ctx's
 // error when they outlast ctx: they are cut off then, and their contexts end.
-func (s *Server) Shutdown(ctx context.Context) error {
+func (s *core) Shutdown(ctx context.Context) error {
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		return errors.Join(err, s.http.Close())

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
 )
@@ -45,6 +46,9 @@ type daemon struct {
 	hosts     []api.Host
 	drifts    []api.Drift
 	drops     []api.Drop
+	keys      []api.AccessKey
+	// environment answers GetEnvironment.
+	environment api.GetEnvironmentResult
 }
 
 func newDaemon(t *testing.T) *daemon {
@@ -188,6 +192,17 @@ func (d *daemon) change(req any) (any, *api.Error) {
 				d.subnets[i].Tags = slices.Clone(r.Tags)
 			}
 		}
+	case *api.CreateAccessKeyRequest:
+		d.next++
+		k := api.AccessKey{AccessKeyId: fmt.Sprintf("AKIA%016d", d.next), Name: r.Name, AccountId: "000000000001",
+			CreateTime: api.Ptr(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))}
+		d.keys = append(d.keys, k)
+		k.SecretAccessKey = strings.Repeat("s", 40)
+		return &api.CreateAccessKeyResult{AccessKey: &k}, nil
+	case *api.DeleteAccessKeyRequest:
+		d.keys = slices.DeleteFunc(d.keys, func(k api.AccessKey) bool { return k.AccessKeyId == r.AccessKeyId })
+	case *api.GetEnvironmentRequest:
+		return &d.environment, nil
 	case *api.ConfirmHostRequest:
 		return &api.ConfirmHostResult{Confirmed: api.Ptr(int32(3))}, nil
 	}
@@ -328,6 +343,8 @@ func (d *daemon) read(req any) (any, *api.Error) {
 		return &api.DescribeInstancesResult{Reservations: []api.Reservation{{Instances: list}}}, e
 	case *api.DescribeTagsRequest:
 		return &api.DescribeTagsResult{Tags: d.tags}, nil
+	case *api.DescribeAccessKeysRequest:
+		return &api.DescribeAccessKeysResult{AccessKeys: append([]api.AccessKey{}, d.keys...)}, nil
 	case *api.DescribeHostsRequest:
 		return &api.DescribeHostsResult{Hosts: d.hosts}, nil
 	case *api.DescribeDropsRequest:

@@ -39,7 +39,9 @@ func checkName(name string) error {
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
 // newName checks a name for a new object, or a new one for an old object: no
-// other of that noun in that VPC may have it. vpcID is empty for VPCs.
+// other of that noun in that VPC may have it. vpcID is empty for VPCs. The
+// daemon checks again with what it writes, for somebody may be as quick; asking
+// first also finds what carries the name in another way, and names it.
 func (s *session) newName(n *noun, name, vpcID string) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -56,7 +58,8 @@ func (s *session) newName(n *noun, name, vpcID string) error {
 		Hint: "another name"}}
 }
 
-// nameTags is the tag specification of a new object: its name and --tag values.
+// nameTags is the tag specification of a new object: its name, which no other
+// may have, and --tag values.
 func nameTags(n *noun, name string, pairs []string) ([]api.TagSpecification, error) {
 	tags, err := parseTags(pairs)
 	if err != nil {
@@ -68,7 +71,11 @@ func nameTags(n *noun, name string, pairs []string) ([]api.TagSpecification, err
 	if len(tags) == 0 {
 		return nil, nil
 	}
-	return []api.TagSpecification{{ResourceType: n.resource, Tags: tags}}, nil
+	spec := api.TagSpecification{ResourceType: n.resource, Tags: tags}
+	if name != "" {
+		spec.UniqueName = api.Ptr(true)
+	}
+	return []api.TagSpecification{spec}, nil
 }
 
 // parseTags reads KEY=VALUE arguments.
@@ -117,6 +124,6 @@ func (s *session) rename(n *noun, o object, name string) error {
 		}
 	}
 	_, err := change[api.CreateTagsResult](s, "CreateTags", &api.CreateTagsRequest{
-		Resources: []string{o.id}, Tags: []api.Tag{{Key: "Name", Value: name}}})
+		Resources: []string{o.id}, Tags: []api.Tag{{Key: "Name", Value: name}}, UniqueName: api.Ptr(true)})
 	return err
 }

@@ -45,7 +45,7 @@ func (s *session) root() *cobra.Command {
 	root.AddCommand(s.cidrCommand(), s.subnetCommand(), s.attachCommand(), s.detachCommand(), s.eniCommand(),
 		s.sgCommand(), s.tagCommand(), s.rtCommand(), s.aclCommand(), s.azCommand(), s.limitsCommand(),
 		s.dropsCommand(), s.statusCommand(), s.verifyCommand(), s.treeCommand(), s.doctorCommand(),
-		s.hostCommand(), s.completionCommand(), s.versionCommand(), s.genCommand())
+		s.accessKeyCommand(), s.envCommand(), s.hostCommand(), s.completionCommand(), s.versionCommand(), s.genCommand())
 	root.InitDefaultHelpCmd()
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == "help" {

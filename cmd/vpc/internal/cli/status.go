@@ -16,7 +16,8 @@ func (s *session) statusCommand() *cobra.Command {
 	cmd := verb("status", "Show whether the hosts are ready", "vpc status\nvpc status --wait --timeout 1m", args(0, 0),
 		func(*cobra.Command, []string) error { return s.status(wait) })
 	cmd.Long = "Show whether the hosts are ready. Exit code 0: the store is open, the last pass succeeded and every\n" +
-		"program is attached. 7: no daemon. 10: starting, degraded, or the brake is on."
+		"program is attached. 7: no daemon. 10: starting, degraded, or the brake is on.\n" +
+		"Workloads that are away do not count: they are named below the hosts."
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until they are")
 	return cmd
 }
@@ -30,7 +31,7 @@ func (s *session) status(wait bool) error {
 	if err != nil {
 		return doing("ask for the status", err)
 	}
-	if err := s.emit(res, hostNames(res), func() { s.printHosts(res) }); err != nil {
+	if err := s.emit(res, hostNames(res), func() { s.printHosts(res); s.printAway() }); err != nil {
 		return err
 	}
 	if !ready(res) {
@@ -90,6 +91,41 @@ func (s *session) printHosts(res *api.DescribeHostsResult) {
 			strings.Join(h.Reasons, "; "), number(h.Mtu), h.KernelRelease, h.Version, timeText(h.LastPassTime))
 	}
 	s.print(t)
+}
+
+// maxAway bounds how many workloads one line names.
+const maxAway = 10
+
+// printAway names the workloads whose interface the kernel does not have: they
+// are away, or about to come. Hosts are ready without them, so this is no
+// reason, and like names it is best effort.
+func (s *session) printAway() {
+	res, err := ask[api.DescribeNetworkInterfacesResult](s, "DescribeNetworkInterfaces", &api.DescribeNetworkInterfacesRequest{})
+	if err != nil {
+		return
+	}
+	workloads := map[string]string{}
+	away := map[string]bool{}
+	for i := range res.NetworkInterfaces {
+		e := &res.NetworkInterfaces[i]
+		if !isDown(e) {
+			continue
+		}
+		if len(away) == 0 {
+			workloads = s.workloads()
+		}
+		away[workloadOf(e, workloads)] = true
+	}
+	names := sortedKeys(away)
+	switch rest := len(names) - maxAway; {
+	case len(names) == 0:
+	case rest > 0:
+		s.say("%d workloads are away: %s and %d more", len(names), strings.Join(names[:maxAway], ", "), rest)
+	case len(names) == 1:
+		s.say("1 workload is away: %s", names[0])
+	default:
+		s.say("%d workloads are away: %s", len(names), strings.Join(names, ", "))
+	}
 }
 
 func timeText(t *time.Time) string {

@@ -82,7 +82,7 @@ func TestRequests(t *testing.T) {
 			`ModifyNetworkInterfaceAttribute {"NetworkInterfaceId":"` + eni + `","ConnectionTrackingSpecification":{"UdpTimeout":40}}`},
 		"sg allow web --out icmp/8/0 --to 2001:db8::/32 --description d": {
 			`AuthorizeSecurityGroupEgress {"GroupId":"` + sg + `","IpPermissions":[{"FromPort":8,"IpProtocol":"icmp","Ipv6Ranges":[{"CidrIpv6":"2001:db8::/32","Description":"d"}],"ToPort":0}]}`},
-		"subnet add x --vpc prod --size 24": {`CreateSubnet {"TagSpecifications":[{"ResourceType":"subnet","Tags":[{"Key":"Name","Value":"x"}]}],"CidrBlock":"10.0.0.0/24","VpcId":"vpc-00000000000000001"}`},
+		"subnet add x --vpc prod --size 24": {`CreateSubnet {"TagSpecifications":[{"ResourceType":"subnet","Tags":[{"Key":"Name","Value":"x"}],"UniqueName":true}],"CidrBlock":"10.0.0.0/24","VpcId":"vpc-00000000000000001"}`},
 		"cidr rm prod 10.0.9.9/16":          {`DisassociateVpcCidrBlock {"AssociationId":"vpc-cidr-assoc-00000000000000002"}`},
 		"set prod --dns-hostnames":          {`ModifyVpcAttribute {"EnableDnsHostnames":{"Value":true},"VpcId":"vpc-00000000000000001"}`},
 		"sg set web --rule sgr-00000000000000007 --description y": {
@@ -91,7 +91,7 @@ func TestRequests(t *testing.T) {
 			`ModifySecurityGroupRules {"GroupId":"` + sg + `","SecurityGroupRules":[{"SecurityGroupRuleId":"sgr-00000000000000007","SecurityGroupRule":{"IpProtocol":"tcp","FromPort":8443,"ToPort":8443,"ReferencedGroupId":"sg-00000000000000006"}}]}`},
 		"sg revoke web --out all --to 0.0.0.0/0": {`RevokeSecurityGroupEgress {"GroupId":"` + sg + `","IpPermissions":[{"IpProtocol":"-1","IpRanges":[{"CidrIp":"0.0.0.0/0"}]}]}`},
 		"eni add x --subnet web --secondary 2 --sg db": {
-			`CreateNetworkInterface {"Groups":["sg-00000000000000006"],"SecondaryPrivateIpAddressCount":2,"SubnetId":"` + subnet + `","TagSpecifications":[{"ResourceType":"network-interface","Tags":[{"Key":"Name","Value":"x"}]}]}`},
+			`CreateNetworkInterface {"Groups":["sg-00000000000000006"],"SecondaryPrivateIpAddressCount":2,"SubnetId":"` + subnet + `","TagSpecifications":[{"ResourceType":"network-interface","Tags":[{"Key":"Name","Value":"x"}],"UniqueName":true}]}`},
 		"eni add-ip spare --count 2 --reassign": {`AssignPrivateIpAddresses {"AllowReassignment":true,"NetworkInterfaceId":"` + eni + `","SecondaryPrivateIpAddressCount":2}`},
 		"sg add x --vpc prod --tag a=b": {
 			`CreateSecurityGroup {"Description":"x","GroupName":"x","VpcId":"vpc-00000000000000001","TagSpecifications":[{"ResourceType":"security-group","Tags":[{"Key":"a","Value":"b"}]}]}`},

@@ -1,0 +1,133 @@
+package service
+
+import (
+	"fmt"
+	"maps"
+	"testing"
+
+	"github.com/vpcfabric/vpc/vpcd/api"
+)
+
+// unique asks for a name that nothing else of the kind has.
+func unique(resourceType, name string) []api.TagSpecification {
+	return []api.TagSpecification{{ResourceType: resourceType, Tags: []api.Tag{{Key: "Name", Value: name}}, UniqueName: api.Ptr(true)}}
+}
+
+// makers makes one object of each kind that can be asked for a unique name, in
+// one VPC; i tells calls apart.
+func makers(b *bench) map[string]func(c Caller, i int, specs []api.TagSpecification) error {
+	vpc := b.vpc("10.0.0.0/16")
+	subnet := b.subnet(vpc.VpcId, "10.0.255.0/24")
+	call := func(c Caller, name string, req any) error {
+		_, _, err := b.call(c, name, req)
+		return err
+	}
+	return map[string]func(Caller, int, []api.TagSpecification) error{
+		"vpc": func(c Caller, _ int, specs []api.TagSpecification) error {
+			return call(c, "CreateVpc", &api.CreateVpcRequest{CidrBlock: "10.1.0.0/16", TagSpecifications: specs})
+		},
+		"subnet": func(c Caller, i int, specs []api.TagSpecification) error {
+			return call(c, "CreateSubnet", &api.CreateSubnetRequest{VpcId: vpc.VpcId, CidrBlock: fmt.Sprintf("10.0.%d.0/24", i), TagSpecifications: specs})
+		},
+		"network-interface": func(c Caller, _ int, specs []api.TagSpecification) error {
+			return call(c, "CreateNetworkInterface", &api.CreateNetworkInterfaceRequest{SubnetId: subnet.SubnetId, TagSpecifications: specs})
+		},
+	}
+}
+
+var duplicate = map[string]string{
+	"vpc": "InvalidVpcID.Duplicate", "subnet": "InvalidSubnetID.Duplicate", "network-interface": "InvalidNetworkInterfaceID.Duplicate",
+}
+
+// roomForMany lifts the limits that a test of many would meet.
+func roomForMany(c *Config) {
+	c.Limits = map[string]int64{string(limitVpcs): 100, string(limitSubnets): 100}
+}
+
+// TestOneOfManyOfOneNameWins: who looks before it writes cannot see this.
+func TestOneOfManyOfOneNameWins(t *testing.T) {
+	for kind, code := range duplicate {
+		b := newBench(t, roomForMany)
+		create := makers(b)[kind]
+		got := together(20, func(i int) error { return create(alice, i, unique(kind, "x")) })
+		if want := map[string]int{"": 1, code: 19}; !maps.Equal(got, want) {
+			t.Errorf("%s: answers %v, want %v", kind, got, want)
+		}
+	}
+}
+
+// TestEqualNamesWithoutTheDemand: EC2's own clients see EC2's rule.
+func TestEqualNamesWithoutTheDemand(t *testing.T) {
+	b := newBench(t, roomForMany)
+	for kind, create := range makers(b) {
+		plain := tagSpec(kind, api.Tag{Key: "Name", Value: "x"})
+		for i := range 2 {
+			if err := create(alice, i, plain); err != nil {
+				t.Errorf("%s: %v", kind, err)
+			}
+		}
+		b.unchanged(t, func() {
+			e := refused(t, create(alice, 3, unique(kind, "x")), duplicate[kind], "Name")
+			if len(e.BlockedBy) != 1 || e.BlockedBy[0].Id == "" || api.ExitCode(e.Code) != api.ExitConflict {
+				t.Errorf("%s: %+v does not name who has it", kind, e)
+			}
+		})
+		if err := create(alice, 4, unique(kind, "y")); err != nil {
+			t.Errorf("%s: a free name: %v", kind, err)
+		}
+	}
+	if _, _, err := b.call(bob, "CreateVpc", &api.CreateVpcRequest{CidrBlock: "10.0.0.0/16", TagSpecifications: unique("vpc", "x")}); err != nil {
+		t.Errorf("another account's name: %v", err)
+	}
+}
+
+// TestNamesOfAnotherVpc: a name is looked up in its VPC.
+func TestNamesOfAnotherVpc(t *testing.T) {
+	b := newBench(t)
+	for range 2 {
+		vpc := b.vpc("10.0.0.0/16")
+		s := do[api.CreateSubnetResult](b, &api.CreateSubnetRequest{VpcId: vpc.VpcId, CidrBlock: "10.0.1.0/24", TagSpecifications: unique("subnet", "web")}).Subnet
+		do[api.CreateNetworkInterfaceResult](b, &api.CreateNetworkInterfaceRequest{SubnetId: s.SubnetId, TagSpecifications: unique("network-interface", "web")})
+	}
+}
+
+func TestUniqueRename(t *testing.T) {
+	b := newBench(t, roomForMany)
+	ids := []string{}
+	for range 12 {
+		ids = append(ids, b.vpc("10.0.0.0/16").VpcId)
+	}
+	rename := func(resources ...string) error {
+		_, _, err := b.call(alice, "CreateTags", &api.CreateTagsRequest{Resources: resources, Tags: []api.Tag{{Key: "Name", Value: "x"}}, UniqueName: api.Ptr(true)})
+		return err
+	}
+	refused(t, rename(ids[0], ids[1]), "InvalidParameterCombination", "UniqueName")
+	got := together(2*len(ids), func(i int) error {
+		if i < len(ids) {
+			return rename(ids[i])
+		}
+		_, _, err := b.call(alice, "CreateVpc", &api.CreateVpcRequest{CidrBlock: "10.0.0.0/16", TagSpecifications: unique("vpc", "x")})
+		return err
+	})
+	if got[""] != 1 || got["InvalidVpcID.Duplicate"] != 2*len(ids)-1 {
+		t.Errorf("answers %v, want one success", got)
+	}
+	for _, v := range do[api.DescribeVpcsResult](b, &api.DescribeVpcsRequest{}).Vpcs {
+		if nameTag(v.Tags) == "x" {
+			if err := rename(v.VpcId); err != nil {
+				t.Errorf("its own name: %v", err)
+			}
+		}
+	}
+}
+
+// TestUniqueNameWhereItMeansNothing is not passed over.
+func TestUniqueNameWhereItMeansNothing(t *testing.T) {
+	b := newBench(t)
+	vpc := b.vpc("10.0.0.0/16")
+	_, _, err := b.call(alice, "CreateSecurityGroup", &api.CreateSecurityGroupRequest{VpcId: vpc.VpcId, GroupName: "g", Description: "g", TagSpecifications: unique("security-group", "x")})
+	refused(t, err, "UnsupportedOperation", "TagSpecifications.0.UniqueName")
+	table := do[api.DescribeRouteTablesResult](b, &api.DescribeRouteTablesRequest{}).RouteTables[0].RouteTableId
+	_, _, err = b.call(alice, "CreateTags", &api.CreateTagsRequest{Resources: []string{table}, Tags: []api.Tag{{Key: "Name", Value: "x"}}, UniqueName: api.Ptr(true)})
+	refused(t, err, "UnsupportedOperation", "Tags.UniqueName")
+}

@@ -1,0 +1,143 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// disk is a file system as a test says, and counts how often it was asked.
+type disk struct {
+	free, inodes int64
+	asked        int
+	now          time.Time
+}
+
+func (d *disk) put(r *room) {
+	d.now = time.Unix(1_700_000_000, 0)
+	r.now = func() time.Time { return d.now }
+	r.statfs = func(_ string, st *syscall.Statfs_t) error {
+		d.asked++
+		st.Bsize, st.Bavail, st.Files, st.Ffree = 1, uint64(d.free), 1000, uint64(d.inodes)
+		return nil
+	}
+	r.asked = time.Time{}
+}
+
+// TestFullDiskRefusesWrites and nothing else; the next write after there is room
+// passes by itself.
+func TestFullDiskRefusesWrites(t *testing.T) {
+	s := openFast(t)
+	put(t, s, "a/x", 1)
+	before := s.Snapshot().Revision()
+	d := &disk{free: roomNeeded, inodes: 1000}
+	d.put(s.embedded.room)
+	write := func() error {
+		_, err := s.Update(limit(t), func(tx *Tx) error { tx.Put(Prefix+"a/x", counter{2}); return nil })
+		return err
+	}
+	for name, fill := range map[string]func(){
+		"bytes":  func() { d.free = roomNeeded - 1 },
+		"inodes": func() { d.inodes = inodesNeeded - 1 },
+	} {
+		d.free, d.inodes, d.now = roomNeeded, 1000, d.now.Add(roomFresh)
+		fill()
+		err := write()
+		var full *DiskFullError
+		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, syscall.ENOSPC) || !errors.As(err, &full) ||
+			full.Dir != s.embedded.dir.path || !strings.Contains(err.Error(), full.Dir) {
+			t.Fatalf("no room for %s: %v", name, err)
+		}
+		if s.Snapshot().Revision() != before {
+			t.Errorf("no room for %s: refused, and yet at revision %d", name, s.Snapshot().Revision())
+		}
+		wantContent(t, s.Snapshot(), "a/x=1")
+		if h := s.Health(limit(t)); !h.Alarm || !strings.Contains(h.Reason, full.Dir) {
+			t.Errorf("no room for %s: health %+v", name, h)
+		}
+		if _, err := s.Update(limit(t), func(*Tx) error { return nil }); err != nil {
+			t.Errorf("a transaction without writes: %v", err)
+		}
+	}
+	asked := d.asked
+	for range 100 {
+		_ = write()
+	}
+	if d.asked != asked {
+		t.Errorf("the file system was asked %d times within a second", d.asked-asked)
+	}
+	d.free, d.inodes, d.now = roomNeeded, 1000, d.now.Add(roomFresh)
+	if err := write(); err != nil {
+		t.Errorf("there is room again: %v", err)
+	}
+}
+
+// TestFullDisk fills a real file system under a store, in a mount namespace of a
+// child process.
+func TestFullDisk(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root: mounts a file system in a namespace of its own")
+	}
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), "STORE_TEST_FULL_DISK="+t.TempDir())
+	child.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	if out, err := child.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// fillDisk is the child of TestFullDisk.
+func fillDisk(dir string) (err error) {
+	// Go has made the mounts of the new namespace private.
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=96m"); err != nil {
+		return err
+	}
+	s, err := Open(context.Background(), Config{Dir: filepath.Join(dir, "store"), Decode: decodeCounter})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	write := func(n int) error {
+		_, err := s.Update(context.Background(), func(tx *Tx) error { tx.Put(Prefix+"a/x", counter{n}); return nil })
+		return err
+	}
+	if err := write(1); err != nil {
+		return err
+	}
+	ballast := filepath.Join(dir, "ballast")
+	f, err := os.Create(ballast)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	block := make([]byte, 1<<20)
+	for err == nil {
+		_, err = f.Write(block)
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		return err
+	}
+	s.embedded.room.asked = time.Time{} // a second later
+	for n := range 100 {
+		var full *DiskFullError
+		if err := write(n); !errors.As(err, &full) {
+			return fmt.Errorf("a write to a full file system: %w", err)
+		}
+	}
+	if c, ok := Get[*counter](s.Snapshot(), Prefix+"a/x"); !ok || c.N != 1 {
+		return fmt.Errorf("reads: %v, %v", c, ok)
+	}
+	if err := os.Remove(ballast); err != nil {
+		return err
+	}
+	f.Close()
+	s.embedded.room.asked = time.Time{}
+	return write(2)
+}

@@ -1,0 +1,216 @@
+"""Records what the real clients send for each EC2 action, into ec2/<Action>.http.
+
+Run it where awscli 1 and boto3 are installed, after an action has been added:
+
+    python record.py            writes ec2/*.http
+    python record.py --check    reads the answers in ec2/*.golden as boto3 does
+
+The clients run in this process with a fixed clock, fixed keys and a fixed
+endpoint, so the signatures are real and a second run changes nothing. Headers
+that are not signed are left out. A body is broken into lines before each &.
+"""
+import datetime
+import http.server
+import json
+import os
+import pathlib
+import re
+import shlex
+import sys
+import threading
+import uuid
+import xml.etree.ElementTree
+
+import awscli.clidriver
+import boto3
+import botocore.auth
+import botocore.parsers
+import botocore.session
+
+HERE = pathlib.Path(__file__).parent / "ec2"
+PORT = 8773
+ENDPOINT = f"http://127.0.0.1:{PORT}"
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    "AWS_DEFAULT_REGION": "local-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": "/nonexistent",
+    "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
+    "AWS_MAX_ATTEMPTS": "1",
+}
+NOW = datetime.datetime(2026, 11, 22, 12, 0, 0, tzinfo=datetime.timezone.utc)
+TOKEN = "11111111-2222-3333-4444-555555555555"
+
+PERMISSIONS = [
+    {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22,
+     "IpRanges": [{"CidrIp": "10.0.0.0/8", "Description": "the office & more"}],
+     "UserIdGroupPairs": [{"GroupId": "sg-2", "UserId": "000000000001"}]},
+    {"IpProtocol": "icmpv6", "FromPort": -1, "ToPort": -1, "Ipv6Ranges": [{"CidrIpv6": "::/0"}], "PrefixListIds": [{"PrefixListId": "pl-1"}]},
+]
+TAGS = [{"Key": "Name", "Value": "a b+c/ü=&"}, {"Key": "empty", "Value": ""}]
+FILTERS = [{"Name": "tag:Name", "Values": ["a*", "b"]}, {"Name": "vpc-id", "Values": ["vpc-1"]}]
+CLI_FILTERS = "--filters Name=tag:Name,Values=a*,b Name=vpc-id,Values=vpc-1"
+PAGE = {"Filters": FILTERS, "MaxResults": 5, "NextToken": "t+/="}
+
+
+def tagged(kind):
+    return [{"ResourceType": kind, "Tags": TAGS}]
+
+
+# By action: the command line of awscli, and the arguments of boto3.
+CALLS = {
+    "AssignPrivateIpAddresses": ("--network-interface-id eni-1 --secondary-private-ip-address-count 2",
+        {"NetworkInterfaceId": "eni-1", "PrivateIpAddresses": ["10.0.0.5", "10.0.0.6"], "AllowReassignment": False}),
+    "AssociateVpcCidrBlock": ("--vpc-id vpc-1 --cidr-block 10.1.0.0/16", {"VpcId": "vpc-1", "CidrBlock": "10.1.0.0/16"}),
+    "AttachNetworkInterface": ("--network-interface-id eni-1 --instance-id i-1 --device-index 1",
+        {"NetworkInterfaceId": "eni-1", "InstanceId": "i-1", "DeviceIndex": 0}),
+    "AuthorizeSecurityGroupEgress": ("--group-id sg-1 --ip-permissions IpProtocol=tcp,FromPort=443,ToPort=443,IpRanges=[{CidrIp=0.0.0.0/0}]",
+        {"GroupId": "sg-1", "IpPermissions": PERMISSIONS, "TagSpecifications": tagged("security-group-rule")}),
+    "AuthorizeSecurityGroupIngress": ("--group-id sg-1 --protocol tcp --port 22 --cidr 10.0.0.0/8",
+        {"GroupId": "sg-1", "IpPermissions": PERMISSIONS, "DryRun": True}),
+    "CreateNetworkInterface": ("--subnet-id subnet-1 --groups sg-1 sg-2 --private-ip-address 10.0.0.5 --description 'a b'",
+        {"SubnetId": "subnet-1", "Groups": ["sg-1"], "TagSpecifications": tagged("network-interface"),
+         "PrivateIpAddresses": [{"PrivateIpAddress": "10.0.0.5", "Primary": True}, {"PrivateIpAddress": "10.0.0.6", "Primary": False}]}),
+    "CreateSecurityGroup": ("--group-name web --description 'for the web' --vpc-id vpc-1",
+        {"GroupName": "web", "Description": "for the web", "VpcId": "vpc-1", "TagSpecifications": tagged("security-group")}),
+    "CreateSubnet": ("--vpc-id vpc-1 --cidr-block 10.0.1.0/24 --availability-zone local-1a",
+        {"VpcId": "vpc-1", "CidrBlock": "10.0.1.0/24", "AvailabilityZoneId": "local1-az1", "TagSpecifications": tagged("subnet")}),
+    "CreateTags": ("--resources vpc-1 subnet-1 --tags Key=Name,Value=web Key=empty,Value=", {"Resources": ["vpc-1"], "Tags": TAGS}),
+    "CreateVpc": ("--cidr-block 10.0.0.0/16 --tag-specifications 'ResourceType=vpc,Tags=[{Key=Name,Value=a b}]'",
+        {"CidrBlock": "10.0.0.0/16", "InstanceTenancy": "default", "TagSpecifications": tagged("vpc")}),
+    "DeleteNetworkInterface": ("--network-interface-id eni-1", {"NetworkInterfaceId": "eni-1", "DryRun": True}),
+    "DeleteSecurityGroup": ("--group-id sg-1", {"GroupName": "web"}),
+    "DeleteSubnet": ("--subnet-id subnet-1", {"SubnetId": "subnet-1"}),
+    "DeleteTags": ("--resources vpc-1 --tags Key=Name", {"Resources": ["vpc-1", "vpc-2"], "Tags": [{"Key": "Name", "Value": ""}]}),
+    "DeleteVpc": ("--vpc-id vpc-1", {"VpcId": "vpc-1", "DryRun": False}),
+    "DescribeAccountAttributes": ("--attribute-names supported-platforms default-vpc", {}),
+    "DescribeAvailabilityZones": ("--zone-names local-1a --all-availability-zones", {"ZoneIds": ["local1-az1"], "Filters": FILTERS}),
+    "DescribeInstances": (CLI_FILTERS, {"InstanceIds": ["i-1", "i-2"]}),
+    "DescribeNetworkAcls": ("--filters Name=default,Values=true", PAGE),
+    "DescribeNetworkInterfaceAttribute": ("--network-interface-id eni-1 --attribute groupSet",
+        {"NetworkInterfaceId": "eni-1", "Attribute": "sourceDestCheck"}),
+    "DescribeNetworkInterfaces": ("--network-interface-ids eni-1 " + CLI_FILTERS, PAGE),
+    "DescribeRegions": ("--all-regions", {"RegionNames": ["local-1"]}),
+    "DescribeRouteTables": ("--filters Name=association.main,Values=true", PAGE),
+    "DescribeSecurityGroupRules": ("--security-group-rule-ids sgr-1 sgr-2", PAGE),
+    "DescribeSecurityGroups": ("--group-names default --group-ids sg-1", PAGE),
+    "DescribeSubnets": ("--subnet-ids subnet-1 --max-items 7", PAGE),
+    "DescribeTags": ("--filters Name=resource-id,Values=vpc-1", PAGE),
+    "DescribeVpcAttribute": ("--vpc-id vpc-1 --attribute enableDnsSupport", {"VpcId": "vpc-1", "Attribute": "enableDnsHostnames"}),
+    "DescribeVpcs": (CLI_FILTERS + " --dry-run", {"VpcIds": ["vpc-2", "vpc-1"], **PAGE}),
+    "DetachNetworkInterface": ("--attachment-id eni-attach-1 --force", {"AttachmentId": "eni-attach-1"}),
+    "DisassociateVpcCidrBlock": ("--association-id vpc-cidr-assoc-1", {"AssociationId": "vpc-cidr-assoc-1"}),
+    "ModifyNetworkInterfaceAttribute": ("--network-interface-id eni-1 --no-source-dest-check",
+        {"NetworkInterfaceId": "eni-1", "Description": {"Value": ""}, "Groups": ["sg-1", "sg-2"]}),
+    "ModifySecurityGroupRules": (
+        "--group-id sg-1 --security-group-rules 'SecurityGroupRuleId=sgr-1,SecurityGroupRule={IpProtocol=tcp,FromPort=80,ToPort=81,CidrIpv4=10.0.0.0/8}'",
+        {"GroupId": "sg-1", "SecurityGroupRules": [{"SecurityGroupRuleId": "sgr-1", "SecurityGroupRule": {"IpProtocol": "-1", "ReferencedGroupId": "sg-2"}}]}),
+    "ModifySubnetAttribute": ("--subnet-id subnet-1 --map-public-ip-on-launch", {"SubnetId": "subnet-1", "MapPublicIpOnLaunch": {"Value": False}}),
+    "ModifyVpcAttribute": ("--vpc-id vpc-1 --no-enable-dns-support", {"VpcId": "vpc-1", "EnableDnsHostnames": {"Value": True}}),
+    "ResetNetworkInterfaceAttribute": ("--network-interface-id eni-1 --source-dest-check sourceDestCheck",
+        {"NetworkInterfaceId": "eni-1", "SourceDestCheck": "sourceDestCheck"}),
+    "RevokeSecurityGroupEgress": ("--group-id sg-1 --security-group-rule-ids sgr-1 sgr-2", {"GroupId": "sg-1", "IpPermissions": PERMISSIONS}),
+    "RevokeSecurityGroupIngress": ("--group-id sg-1 --protocol all --source-group sg-2", {"GroupId": "sg-1", "IpPermissions": PERMISSIONS}),
+    "UnassignPrivateIpAddresses": ("--network-interface-id eni-1 --private-ip-addresses 10.0.0.5 10.0.0.6",
+        {"NetworkInterfaceId": "eni-1", "PrivateIpAddresses": ["10.0.0.5"]}),
+    "UpdateSecurityGroupRuleDescriptionsEgress": (
+        "--group-id sg-1 --ip-permissions 'IpProtocol=tcp,FromPort=443,ToPort=443,IpRanges=[{CidrIp=0.0.0.0/0,Description=all}]'",
+        {"GroupId": "sg-1", "SecurityGroupRuleDescriptions": [{"SecurityGroupRuleId": "sgr-1", "Description": "x"}]}),
+    "UpdateSecurityGroupRuleDescriptionsIngress": (
+        "--group-id sg-1 --ip-permissions 'IpProtocol=tcp,FromPort=443,ToPort=443,IpRanges=[{CidrIp=0.0.0.0/0,Description=all}]'",
+        {"GroupId": "sg-1", "IpPermissions": PERMISSIONS}),
+    "GetCallerIdentity": ("", {}),
+}
+
+
+class Recorder(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    last = []
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        signed = re.search("SignedHeaders=([^,]*)", self.headers["Authorization"])[1].split(";")
+        names = [n for n in self.headers if n.lower() in signed + ["authorization"]]
+        lines = [self.requestline] + [f"{n}: {self.headers[n]}" for n in sorted(names)]
+        self.last.append("\n".join(lines) + "\n\n" + body.replace("&", "\n&") + "\n")
+        action = re.search("Action=(\\w+)", body)[1]
+        answer = f"<{action}Response><requestId>r</requestId><{action}Result/></{action}Response>".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+
+def command(action):
+    return re.sub("(?<!^)([A-Z])", r"-\1", action).lower()
+
+
+def record(action, line, arguments):
+    service = "sts" if action == "GetCallerIdentity" else "ec2"
+    sections = []
+    line = f"{service} {command(action)} {line}".strip()
+    Recorder.last.clear()
+    code = awscli.clidriver.create_clidriver().main(["--endpoint-url", ENDPOINT, *shlex.split(line)])
+    if code != 0 or len(Recorder.last) != 1:
+        sys.exit(f"aws {line}: exit code {code}, {len(Recorder.last)} requests")
+    sections.append(f"=== aws {line}\n" + Recorder.last[0])
+    Recorder.last.clear()
+    client = boto3.client(service, endpoint_url=ENDPOINT)
+    getattr(client, command(action).replace("-", "_"))(**arguments)
+    shown = json.dumps(arguments, sort_keys=True, ensure_ascii=False)
+    sections.append(f"=== boto3 {action} {shown}\n" + Recorder.last[0])
+    (HERE / f"{action}.http").write_text("\n".join(sections))
+
+
+def record_all():
+    os.environ.update(ENVIRONMENT)
+    botocore.auth.get_current_datetime = lambda remove_tzinfo=True: NOW.replace(tzinfo=None) if remove_tzinfo else NOW
+    uuid.uuid4 = lambda: uuid.UUID(TOKEN)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", PORT), Recorder)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdout = open("/dev/null", "w")
+    for action, (line, arguments) in CALLS.items():
+        record(action, line, arguments)
+    server.shutdown()
+
+
+def leaves(value, name):
+    if isinstance(value, dict):
+        return [leaf for k, v in value.items() for leaf in leaves(v, k)]
+    if isinstance(value, list):
+        return [leaf for v in value for leaf in leaves(v, name)]
+    return [(name, value)]
+
+
+def check(action):
+    """Every text in an answer is the name of its member, so what boto3 reads
+    must be named as it reads, and nothing may be left over."""
+    service = "sts" if action == "GetCallerIdentity" else "ec2"
+    model = botocore.session.get_session().get_service_model(service)
+    body = (HERE / f"{action}.golden").read_text().split("=== answer\n")[1]
+    shape = model.operation_model(action).output_shape
+    parser = botocore.parsers.create_parser(model.protocol)
+    got = parser.parse({"status_code": 200, "headers": {}, "body": body.encode()}, shape)
+    del got["ResponseMetadata"]
+    tree = xml.etree.ElementTree.fromstring(body)
+    sent = [e for e in tree.iter() if len(e) == 0 and e.tag.split("}")[-1].lower() != "requestid"]
+    if shape is None or not shape.members:
+        sent = [e for e in sent if not e.tag.endswith("}return")]
+    found = leaves(got, action)
+    if len(found) != len(sent):
+        sys.exit(f"{action}: {len(sent)} values were sent, boto3 reads {len(found)}: {found}")
+    for name, value in found:
+        if isinstance(value, str) and service == "ec2" and value != name:
+            sys.exit(f"{action}: boto3 reads {value!r} as {name}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--check"]:
+        for name in sorted(p.stem for p in HERE.glob("*.golden")):
+            check(name)
+    else:
+        record_all()
