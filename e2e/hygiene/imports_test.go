@@ -35,6 +35,8 @@ var importRules = []importRule{
 	{[]string{"vpcd/internal/service"},
 		[]string{"vpcd/api", "vpcd/internal/record", "vpcd/internal/store", "vpcd/internal/host", "vpcd/internal/seal", "ipam/..."},
 		"an action validates and writes one transaction; the kernel follows by itself"},
+	{[]string{"vpcd/internal/wire/ec2query", "vpcd/internal/wire/sigv4/..."}, []string{"vpcd/api"},
+		"a codec and a check of signatures: they are read, tested and fuzzed without a server"},
 	{[]string{"vpcd/internal/wire/..."},
 		[]string{"vpcd/api", "vpcd/internal/service", "vpcd/internal/host", "vpcd/internal/seal", "vpcd/internal/wire/..."},
 		"a wire encodes actions; behaviour in a wire would exist on that wire only"},

@@ -6,10 +6,7 @@
 //
 //	VPC_KERNELS=1 go test -v ./e2e/kernels
 //
-// Packages are fetched once with apt-get download and kept in
-// $XDG_CACHE_HOME/vpc-test, or /var/cache/vpc-test. Where the configured
-// sources do not offer a kernel, put its linux-image-VERSION-cloud-amd64 .deb
-// there by hand.
+// Where the kernels come from says package cloudkernel.
 //
 // Reviewers check: a kernel that does not boot, an init that dies and a test
 // binary that says nothing are failures; what was skipped is printed.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vpcfabric/vpc/e2e/cloudkernel"
 )
 
 // bootTime bounds one machine with all its tests, under emulation.
@@ -30,7 +32,7 @@ func TestKernels(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("the kernels are amd64")
 	}
-	cache, err := cacheDir()
+	cache, err := cloudkernel.CacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,8 +42,8 @@ func TestKernels(t *testing.T) {
 			continue
 		}
 		t.Run(s, func(t *testing.T) {
-			deb, err := fetch(s, cache)
-			if errors.Is(err, errNotOffered) && os.Getenv("CI") == "" {
+			deb, err := cloudkernel.Fetch(s, cache)
+			if errors.Is(err, cloudkernel.ErrNotOffered) && os.Getenv("CI") == "" {
 				t.Skip(err)
 			}
 			if err != nil {
@@ -90,11 +92,11 @@ func binaries(t *testing.T) (root, built string, tests []binary) {
 func run(t *testing.T, deb, root, built string, tests []binary) {
 	t.Helper()
 	dir := t.TempDir()
-	img, err := unpack(deb, dir)
+	img, err := cloudkernel.Unpack(deb, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	mods, err := img.modulesOf(wanted)
+	mods, err := img.Modules(wanted)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +110,7 @@ func run(t *testing.T, deb, root, built string, tests []binary) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), bootTime)
 	defer cancel()
-	r, err := boot(ctx, img.kernel, initrd)
+	r, err := boot(ctx, img.Kernel, initrd)
 	for _, o := range r.tests {
 		t.Logf("Linux %s: %-22s %3d passed, %d failed, %d skipped in %s", r.release, o.name, o.pass, len(o.failed), o.skip, o.took)
 		for _, s := range o.skipped {

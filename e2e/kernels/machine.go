@@ -15,10 +15,16 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/vpcfabric/vpc/e2e/cloudkernel"
 )
 
 // testTime bounds one test binary inside a machine.
 const testTime = 4 * time.Minute
+
+// wanted are the modules that a kernel would load by itself on a system with
+// modprobe.
+var wanted = []string{"veth", "bridge", "vxlan", "tun", "dummy", "sch_ingress", "cls_bpf", "nf_tables"}
 
 // mark begins what the guest's init says itself.
 const mark = "@@guest "
@@ -69,7 +75,7 @@ func goTool(ctx context.Context, root string, args ...string) error {
 
 // initramfs writes init, commands, modules, tests and their test data; built is
 // the folder that build has filled.
-func initramfs(w io.Writer, root, built string, mods []module, tests []binary) error {
+func initramfs(w io.Writer, root, built string, mods []cloudkernel.Module, tests []binary) error {
 	a := newArchive(w)
 	a.Dir("/dev")
 	a.Copy("/init", filepath.Join(built, "guest"))
@@ -77,7 +83,7 @@ func initramfs(w io.Writer, root, built string, mods []module, tests []binary) e
 		a.Copy("/bin/"+name, filepath.Join(built, name))
 	}
 	for i, m := range mods {
-		a.File(fmt.Sprintf("/modules/%03d-%s.ko", i, m.name), m.elf)
+		a.File(fmt.Sprintf("/modules/%03d-%s.ko", i, m.Name), m.ELF)
 	}
 	files, err := toolFiles()
 	if err != nil {

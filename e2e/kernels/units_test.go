@@ -2,21 +2,9 @@ package kernels
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
 	"testing"
 )
-
-func TestNewest(t *testing.T) {
-	name := regexp.MustCompile(`^linux-image-6\.1\.`)
-	got := newest(name, []string{"linux-image-6.1.0-9-cloud-amd64", "/a/linux-image-6.1.0-56-cloud-amd64_6.1.192-2_amd64.deb", "linux-image-6.12.1-cloud-amd64", "linux-image-6.1.0-47-cloud-amd64"})
-	if got != "/a/linux-image-6.1.0-56-cloud-amd64_6.1.192-2_amd64.deb" {
-		t.Errorf("newest is %q", got)
-	}
-	if got := newest(name, []string{"linux-image-6.12.1"}); got != "" {
-		t.Errorf("found %q where there is none", got)
-	}
-}
 
 func TestArchive(t *testing.T) {
 	var b bytes.Buffer

@@ -24,7 +24,7 @@ const (
 // perNetns are the sources of one namespace, global those of the machine.
 var (
 	perNetns = []func(Dump, Scope, string) error{links, addresses, routes, rules, neighbours, fdb, nft, qdiscs, tcx, sysctls}
-	global   = []func(Dump, Scope) error{pins, bpfObjects, mounts, unixSockets, listeners, processes}
+	global   = []func(Dump, Scope) error{pins, bpfObjects, mounts, unixSockets, listeners, processes, storeKeys}
 )
 
 func (s Scope) namespaces() (map[string]string, error) {

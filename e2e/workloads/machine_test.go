@@ -8,12 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vpcfabric/vpc/e2e/cloudkernel"
 )
 
 // guestBoot bounds a machine's start under emulation, guestLine one command in it.
@@ -22,10 +22,8 @@ const (
 	guestLine = 30 * time.Second
 )
 
-// guestModules are what a cloud kernel needs for a paravirtual network card, in
-// an order in which they load. Kernels that have one built in lack its file.
-var guestModules = []string{"virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
-	"failover", "net_failover", "virtio_net"}
+// guestModules are what a cloud kernel needs for a paravirtual network card.
+var guestModules = []string{"virtio_pci", "virtio_net"}
 
 // guestInit configures eth0 from the kernel's command line (ip=ADDR/LEN gw=ADDR)
 // and runs the lines that come over the serial console; after each it prints
@@ -52,71 +50,22 @@ while read -r line; do eval "$line"; echo "@@exit $?"; done
 poweroff -f
 `
 
-// kernelImage unpacks a Debian cloud kernel below dir. Packages are kept in
-// $XDG_CACHE_HOME/vpc-test, or /var/cache/vpc-test; one is fetched when there is
-// none.
-func kernelImage(t *testing.T, dir string) (kernel, modules string) {
+// kernelImage unpacks a kernel below dir.
+func kernelImage(t *testing.T, dir string) cloudkernel.Image {
 	t.Helper()
-	cache := filepath.Join(os.Getenv("XDG_CACHE_HOME"), "vpc-test")
-	if os.Getenv("XDG_CACHE_HOME") == "" {
-		cache = "/var/cache/vpc-test"
-	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
+	cache, err := cloudkernel.CacheDir()
+	if err != nil {
 		t.Fatal(err)
 	}
-	deb, err := kernelPackage(cache)
+	deb, err := cloudkernel.Fetch("", cache)
 	if err != nil {
 		missing(t, "no kernel to boot: %v", err)
 	}
-	if out, err := exec.Command("dpkg-deb", "-x", deb, dir).CombinedOutput(); err != nil {
-		t.Fatalf("unpack %s: %v: %s", deb, err, out)
+	img, err := cloudkernel.Unpack(deb, dir)
+	if err != nil {
+		t.Fatal(err)
 	}
-	kernels, _ := filepath.Glob(filepath.Join(dir, "boot/vmlinuz-*"))
-	if len(kernels) != 1 {
-		t.Fatalf("%s has %d kernels", deb, len(kernels))
-	}
-	return kernels[0], dir
-}
-
-var cloudKernel = regexp.MustCompile(`^linux-image-[0-9][^_]*-cloud-amd64`)
-
-func kernelPackage(cache string) (string, error) {
-	cached := func() []string {
-		found, _ := filepath.Glob(filepath.Join(cache, "linux-image-*.deb"))
-		return slices.DeleteFunc(found, func(f string) bool { return !cloudKernel.MatchString(filepath.Base(f)) })
-	}
-	if found := cached(); len(found) > 0 {
-		return found[0], nil
-	}
-	name := offeredKernel()
-	if name == "" {
-		// A machine on which nothing was missing may have no lists yet.
-		if out, err := exec.Command("apt-get", "-q", "update").CombinedOutput(); err != nil {
-			return "", fmt.Errorf("apt-get update: %w: %s", err, out)
-		}
-		if name = offeredKernel(); name == "" {
-			return "", errors.New("the configured apt sources have no linux-image-cloud-amd64")
-		}
-	}
-	get := exec.Command("apt-get", "-q", "download", name)
-	get.Dir = cache
-	if out, err := get.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("apt-get download: %w: %s", err, out)
-	}
-	if found := cached(); len(found) > 0 {
-		return found[0], nil
-	}
-	return "", fmt.Errorf("apt-get left no kernel in %s", cache)
-}
-
-// offeredKernel is the package that the newest cloud kernel is in, if apt knows one.
-func offeredKernel() string {
-	out, err := exec.Command("apt-cache", "depends", "--important", "linux-image-cloud-amd64").Output()
-	_, after, ok := strings.Cut(string(out), "Depends: ")
-	if err != nil || !ok || !cloudKernel.MatchString(after) {
-		return ""
-	}
-	return strings.Fields(after)[0]
+	return img
 }
 
 // bootable is a kernel and an initramfs that every machine of a test boots.
@@ -130,7 +79,7 @@ func newBootable(t *testing.T) bootable {
 		missing(t, "%v: make deps installs busybox-static", err)
 	}
 	dir := t.TempDir()
-	kernel, tree := kernelImage(t, filepath.Join(dir, "package"))
+	img := kernelImage(t, filepath.Join(dir, "package"))
 	root := filepath.Join(dir, "root")
 	write := func(name string, content []byte) {
 		path := filepath.Join(root, name)
@@ -140,13 +89,14 @@ func newBootable(t *testing.T) bootable {
 	}
 	write("init", []byte(guestInit))
 	write("bin/busybox", busybox)
-	files := moduleFiles(t, tree)
+	modules, err := img.Modules(guestModules)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var order []string
-	for _, m := range guestModules {
-		if path, ok := files[m]; ok {
-			write("modules/"+m+".ko", readModule(t, path))
-			order = append(order, m)
-		}
+	for _, m := range modules {
+		write("modules/"+m.Name+".ko", m.ELF)
+		order = append(order, m.Name)
 	}
 	write("modules/order", []byte(strings.Join(order, "\n")))
 	initrd := filepath.Join(dir, "initrd")
@@ -155,35 +105,7 @@ func newBootable(t *testing.T) bootable {
 	if out, err := pack.CombinedOutput(); err != nil {
 		t.Fatalf("cpio: %v: %s", err, out)
 	}
-	return bootable{kernel, initrd}
-}
-
-func moduleFiles(t *testing.T, tree string) map[string]string {
-	t.Helper()
-	files := map[string]string{}
-	err := filepath.WalkDir(tree, func(path string, _ os.DirEntry, err error) error {
-		if name, _, ok := strings.Cut(filepath.Base(path), ".ko"); ok {
-			files[strings.ReplaceAll(name, "-", "_")] = path
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
-}
-
-func readModule(t *testing.T, path string) []byte {
-	t.Helper()
-	read := exec.Command("cat", path)
-	if strings.HasSuffix(path, ".xz") {
-		read = exec.Command("xz", "-dc", path)
-	}
-	b, err := read.Output()
-	if err != nil {
-		t.Fatalf("module %s: %v", path, err)
-	}
-	return b
+	return bootable{img.Kernel, initrd}
 }
 
 // machine is a virtual machine that runs one line at a time.

@@ -1,4 +1,4 @@
-package kernels
+package cloudkernel
 
 import (
 	"bytes"
@@ -10,19 +10,15 @@ import (
 	"strings"
 )
 
-// wanted are the modules that a kernel would load by itself on a system with
-// modprobe.
-var wanted = []string{"veth", "bridge", "vxlan", "tun", "dummy", "sch_ingress", "cls_bpf", "nf_tables"}
-
-// module is one to load, after those before it.
-type module struct {
-	name string
-	elf  []byte
+// Module is one to load, after those before it.
+type Module struct {
+	Name string
+	ELF  []byte
 }
 
-// modules returns what is wanted and all it depends on, in the order in which
+// Modules returns what is wanted and all it depends on, in the order in which
 // it can be loaded. What is built into the kernel is left out.
-func (i image) modulesOf(names []string) ([]module, error) {
+func (i Image) Modules(names []string) ([]Module, error) {
 	files, err := i.moduleFiles()
 	if err != nil {
 		return nil, err
@@ -34,7 +30,7 @@ func (i image) modulesOf(names []string) ([]module, error) {
 	for line := range strings.Lines(string(builtin)) {
 		files[moduleName(strings.TrimSpace(line))] = ""
 	}
-	var out []module
+	var out []Module
 	seen := map[string]bool{}
 	var visit func(name string) error
 	visit = func(name string) error {
@@ -59,7 +55,7 @@ func (i image) modulesOf(names []string) ([]module, error) {
 				return fmt.Errorf("%w, which %s needs", err, name)
 			}
 		}
-		out = append(out, module{name, content})
+		out = append(out, Module{name, content})
 		return nil
 	}
 	for _, name := range names {
@@ -70,7 +66,7 @@ func (i image) modulesOf(names []string) ([]module, error) {
 	return out, nil
 }
 
-func (i image) moduleFiles() (map[string]string, error) {
+func (i Image) moduleFiles() (map[string]string, error) {
 	files := map[string]string{}
 	err := filepath.WalkDir(i.modules, func(path string, _ fs.DirEntry, err error) error {
 		if strings.Contains(filepath.Base(path), ".ko") {

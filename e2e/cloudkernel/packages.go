@@ -1,4 +1,4 @@
-package kernels
+package cloudkernel
 
 import (
 	"bytes"
@@ -13,14 +13,14 @@ import (
 	"strings"
 )
 
-// image is an unpacked kernel package.
-type image struct {
-	kernel  string // the file to boot
+// Image is an unpacked kernel package.
+type Image struct {
+	Kernel  string // the file to boot
 	modules string // the folder with its modules
 }
 
-// cacheDir keeps packages between runs; they are 30 MB each.
-func cacheDir() (string, error) {
+// CacheDir keeps packages between runs; they are 30 MB each. It is made.
+func CacheDir() (string, error) {
 	dir := filepath.Join(os.Getenv("XDG_CACHE_HOME"), "vpc-test")
 	if os.Getenv("XDG_CACHE_HOME") == "" {
 		dir = "/var/cache/vpc-test"
@@ -28,13 +28,13 @@ func cacheDir() (string, error) {
 	return dir, os.MkdirAll(dir, 0o755)
 }
 
-// errNotOffered says that no configured source has such a kernel.
-var errNotOffered = errors.New("the configured apt sources offer no such kernel")
+// ErrNotOffered says that no configured source has such a kernel.
+var ErrNotOffered = errors.New("the configured apt sources offer no such kernel")
 
-// fetch returns the package of the newest cloud kernel of a series ("6.1"): the
-// one in the cache, or the one that apt offers.
-func fetch(series, cache string) (string, error) {
-	name := regexp.MustCompile(`^linux-image-` + regexp.QuoteMeta(series) + `\.[0-9][^_]*-cloud-amd64(_|$)`)
+// Fetch returns the package of the newest cloud kernel of a series ("6.1"), or
+// of any where series is empty: the one in the cache, or the one that apt offers.
+func Fetch(series, cache string) (string, error) {
+	name := nameOf(series)
 	files, err := filepath.Glob(filepath.Join(cache, "linux-image-*.deb"))
 	if err != nil {
 		return "", err
@@ -42,13 +42,9 @@ func fetch(series, cache string) (string, error) {
 	if f := newest(name, files); f != "" {
 		return f, nil
 	}
-	offered, err := exec.Command("apt-cache", "pkgnames", "linux-image-"+series+".").Output()
+	p, err := offered(name)
 	if err != nil {
-		return "", fmt.Errorf("apt-cache: %w", err)
-	}
-	p := newest(name, strings.Fields(string(offered)))
-	if p == "" {
-		return "", errNotOffered
+		return "", err
 	}
 	get := exec.Command("apt-get", "-q", "download", p)
 	get.Dir = cache
@@ -60,6 +56,37 @@ func fetch(series, cache string) (string, error) {
 		return "", fmt.Errorf("apt-get download %s left no package in %s", p, cache)
 	}
 	return files[0], nil
+}
+
+// nameOf matches the packages of a series, and their files.
+func nameOf(series string) *regexp.Regexp {
+	version := `[0-9]`
+	if series != "" {
+		version = regexp.QuoteMeta(series) + `\.[0-9]`
+	}
+	return regexp.MustCompile(`^linux-image-` + version + `[^_]*-cloud-amd64(_|$)`)
+}
+
+// offered is the newest package that apt knows. A machine on which nothing was
+// missing may have no lists yet: they are fetched where they name no kernel.
+func offered(name *regexp.Regexp) (string, error) {
+	for _, fetched := range []bool{false, true} {
+		names, err := exec.Command("apt-cache", "pkgnames", "linux-image-").Output()
+		if err != nil {
+			return "", fmt.Errorf("apt-cache: %w", err)
+		}
+		all := strings.Fields(string(names))
+		if p := newest(name, all); p != "" {
+			return p, nil
+		}
+		if fetched || newest(nameOf(""), all) != "" {
+			break
+		}
+		if out, err := exec.Command("apt-get", "-q", "update").CombinedOutput(); err != nil {
+			return "", fmt.Errorf("apt-get update: %w\n%s", err, out)
+		}
+	}
+	return "", ErrNotOffered
 }
 
 // newest is the one of the names that match with the greatest numbers.
@@ -81,14 +108,14 @@ func numbers(name string) (out []int) {
 	return out
 }
 
-// unpack extracts a package below dir.
-func unpack(deb, dir string) (image, error) {
+// Unpack extracts a package below dir.
+func Unpack(deb, dir string) (Image, error) {
 	if out, err := exec.Command("dpkg-deb", "-x", deb, dir).CombinedOutput(); err != nil {
-		return image{}, fmt.Errorf("unpack %s: %w\n%s", deb, err, out)
+		return Image{}, fmt.Errorf("unpack %s: %w\n%s", deb, err, out)
 	}
 	kernels, err := filepath.Glob(filepath.Join(dir, "boot", "vmlinuz-*"))
 	if err != nil || len(kernels) != 1 {
-		return image{}, fmt.Errorf("%s has %d kernels, want one", deb, len(kernels))
+		return Image{}, fmt.Errorf("%s has %d kernels, want one", deb, len(kernels))
 	}
 	// Newer packages have lib below usr.
 	modules, err := filepath.Glob(filepath.Join(dir, "*", "modules", "*"))
@@ -96,9 +123,9 @@ func unpack(deb, dir string) (image, error) {
 		modules, err = filepath.Glob(filepath.Join(dir, "usr", "*", "modules", "*"))
 	}
 	if err != nil || len(modules) != 1 {
-		return image{}, fmt.Errorf("%s has modules of %d kernels, want one", deb, len(modules))
+		return Image{}, fmt.Errorf("%s has modules of %d kernels, want one", deb, len(modules))
 	}
-	return image{kernel: kernels[0], modules: modules[0]}, nil
+	return Image{Kernel: kernels[0], modules: modules[0]}, nil
 }
 
 // readModule returns a module's ELF file.
