@@ -74,24 +74,25 @@ func (c *change) renameFree(resources []tagged, tags []api.Tag) error {
 	if len(resources) > 1 {
 		return api.Errorf("InvalidParameterCombination", "UniqueName", "%d resources are given one name, which cannot be unique", len(resources))
 	}
-	for _, r := range resources {
-		switch r.resourceType {
-		case vpcKind.resourceType:
-			return nameFree(c, vpcKind, name, r.id, anyOf)
-		case subnetKind.resourceType:
-			v, err := getSubnet(c.tx, c.caller, r.id)
-			if err != nil {
-				return err
-			}
-			return nameFree(c, subnetKind, name, r.id, subnetsOf(v.Subnet.VpcId))
-		case interfaceKind.resourceType:
-			v, err := getInterface(c.tx, c.caller, r.id)
-			if err != nil {
-				return err
-			}
-			return nameFree(c, interfaceKind, name, r.id, interfacesOfVpc(v.Interface.VpcId))
-		}
-		return checkUniqueName(api.TagSpecification{ResourceType: r.resourceType, UniqueName: api.Ptr(true)}, "Tags")
+	if len(resources) == 0 {
+		return nil
 	}
-	return nil
+	r := resources[0]
+	switch r.resourceType {
+	case vpcKind.resourceType:
+		return nameFree(c, vpcKind, name, r.id, anyOf)
+	case subnetKind.resourceType:
+		v, err := getSubnet(c.tx, c.caller, r.id)
+		if err != nil {
+			return err
+		}
+		return nameFree(c, subnetKind, name, r.id, subnetsOf(v.Subnet.VpcId))
+	case interfaceKind.resourceType:
+		v, err := getInterface(c.tx, c.caller, r.id)
+		if err != nil {
+			return err
+		}
+		return nameFree(c, interfaceKind, name, r.id, interfacesOfVpc(v.Interface.VpcId))
+	}
+	return checkUniqueName(api.TagSpecification{ResourceType: r.resourceType, UniqueName: api.Ptr(true)}, "Tags")
 }
