@@ -40,6 +40,8 @@ var importRules = []importRule{
 	{[]string{"vpcd/internal/wire/..."},
 		[]string{"vpcd/api", "vpcd/internal/service", "vpcd/internal/host", "vpcd/internal/seal", "vpcd/internal/wire/..."},
 		"a wire encodes actions; behaviour in a wire would exist on that wire only"},
+	{[]string{"vpcd/internal/parity"}, nil,
+		"tests of the EC2 wire from the outside; nothing builds on them"},
 	{[]string{"vpcd/internal/attach"}, []string{"vpcd/api", "vpcd/internal/host", "vpcd/internal/record", "dataplane/spec"},
 		"it says what a target is; moving links is the data plane's"},
 	{[]string{"vpcd/internal/agent"},

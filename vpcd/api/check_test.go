@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -39,6 +40,24 @@ func TestCheck(t *testing.T) {
 }
 
 // A bound the generator wrote must be a number: Check panics otherwise.
+// A message is for people, whatever was asked for and however long the list of
+// what could have been.
+func TestCheckMessages(t *testing.T) {
+	for _, c := range []struct {
+		req  any
+		want string
+	}{
+		{&CreateVpcRequest{InstanceTenancy: "a\x1b\u202e"}, `InvalidParameterValue: value (a\x1b\u202e) for parameter InstanceTenancy is invalid: it must be one of default, dedicated, host`},
+		{&CreateVpcRequest{InstanceTenancy: strings.Repeat("x", 100)}, "InvalidParameterValue: value (" + strings.Repeat("x", 80) + "...) for parameter InstanceTenancy is invalid: it must be one of default, dedicated, host"},
+		{&CreateVpcRequest{TagSpecifications: []TagSpecification{{ResourceType: "cat"}}}, "InvalidParameterValue: value (cat) for parameter TagSpecifications.0.ResourceType is invalid: it must be one of " +
+			strconv.Itoa(len(Enums["ResourceType"])) + " values, such as " + strings.Join(Enums["ResourceType"][:3], ", ")},
+	} {
+		if err := Check(c.req); err == nil || err.Error() != c.want {
+			t.Errorf("have %v\nwant %s", err, c.want)
+		}
+	}
+}
+
 func TestCheckEveryFullRequest(t *testing.T) {
 	for name, a := range Actions {
 		req := a.NewRequest()

@@ -193,7 +193,7 @@ func (s *Service) detachNetworkInterface(ctx context.Context, who Caller, in *ap
 func (c *change) attachedBy(attachmentID string) (*record.NetworkInterface, error) {
 	const field = "AttachmentId"
 	if !wellFormed(attachmentID, attachmentIDPrefix) {
-		return nil, api.Errorf("InvalidAttachmentID.Malformed", field, "invalid id %s: the id of an attachment is eni-attach- and 17 digits or letters a-f", quote(attachmentID))
+		return nil, api.Errorf("InvalidNetworkInterfaceAttachmentId.Malformed", field, "invalid id %s: the id of an attachment is eni-attach- and 17 digits or letters a-f", quote(attachmentID))
 	}
 	for key, eni := range store.List[*record.NetworkInterface](c.tx.Peek(), record.Interfaces) {
 		a := eni.Interface.Attachment

@@ -317,7 +317,7 @@ func TestAttachNetworkInterface(t *testing.T) {
 	if rec.Attached.IfName != "eth3" || !rec.Attached.NoDefaultRoute || rec.DeleteOnDetach || *rec.Interface.Attachment.DeviceIndex != 3 {
 		t.Errorf("record is %+v, %+v", rec.Attached, rec.Interface.Attachment)
 	}
-	for id, code := range map[string]string{"eni-attach-00000000": "InvalidAttachmentID.NotFound", "x": "InvalidAttachmentID.Malformed", first.AttachmentId: "OperationNotPermitted"} {
+	for id, code := range map[string]string{"eni-attach-00000000": "InvalidAttachmentID.NotFound", "x": "InvalidNetworkInterfaceAttachmentId.Malformed", first.AttachmentId: "OperationNotPermitted"} {
 		_, _, err := y.call(alice, "DetachNetworkInterface", &api.DetachNetworkInterfaceRequest{AttachmentId: id})
 		refused(t, err, code, "AttachmentId")
 	}

@@ -141,6 +141,7 @@ func (c *change) addInterface(spec *newInterface) (*record.NetworkInterface, err
 			Groups:             groups,
 			InterfaceType:      api.NetworkInterfaceTypeInterface,
 			MacAddress:         macText(index),
+			RequesterId:        c.caller.Account,
 			RequesterManaged:   api.Ptr(false),
 			SourceDestCheck:    api.Ptr(true),
 			Status:             api.NetworkInterfaceStatusAvailable,

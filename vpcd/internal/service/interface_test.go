@@ -39,7 +39,7 @@ func TestNewInterface(t *testing.T) {
 		ConnectionTrackingSpecification: &api.ConnectionTrackingSpecificationRequest{UdpTimeout: api.Ptr[int32](60)},
 	}).NetworkInterface
 	if i.Status != "available" || i.SubnetId != sub.SubnetId || i.VpcId != vpc.VpcId || i.AvailabilityZone != sub.AvailabilityZone || i.OwnerId != alice.Account ||
-		i.Description != "first é" || !*i.SourceDestCheck || *i.RequesterManaged || i.InterfaceType != "interface" || i.Attachment != nil || len(i.TagSet) != 1 {
+		i.Description != "first é" || !*i.SourceDestCheck || *i.RequesterManaged || i.RequesterId != alice.Account || i.InterfaceType != "interface" || i.Attachment != nil || len(i.TagSet) != 1 {
 		t.Errorf("interface is %+v", i)
 	}
 	if i.PrivateIpAddress != "10.0.1.4" || i.PrivateDnsName != "ip-10-0-1-4.local-1.compute.internal" || len(i.PrivateIpAddresses) != 1 || !*i.PrivateIpAddresses[0].Primary {

@@ -235,8 +235,11 @@ func ruleByID(g *record.SecurityGroup, id string, egress bool, field string) (in
 }
 
 func checkRuleID(id, field string) error {
-	if wellFormed(id, ruleIDPrefix) {
+	switch {
+	case wellFormed(id, ruleIDPrefix):
 		return nil
+	case id == "":
+		return api.Errorf("MissingParameter", field, "the request must contain the parameter %s: the id of a security group rule", field)
 	}
 	return api.Errorf("InvalidSecurityGroupRuleId.Malformed", field, "invalid id %s: the id of a security group rule is sgr- and 17 digits or letters a-f", quote(id))
 }

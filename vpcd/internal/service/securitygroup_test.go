@@ -170,7 +170,9 @@ func TestDeleteGroup(t *testing.T) {
 	// A rule about the group itself does not keep it.
 	do[api.AuthorizeSecurityGroupIngressResult](b, &api.AuthorizeSecurityGroupIngressRequest{GroupId: web, IpPermissions: []api.IpPermission{fromGroups(web)}})
 	b.unchanged(t, func() {
-		_, _, err := b.call(alice, "DeleteSecurityGroup", &api.DeleteSecurityGroupRequest{GroupId: web})
+		_, _, err := b.call(alice, "DeleteSecurityGroup", &api.DeleteSecurityGroupRequest{GroupId: web, GroupName: "db"})
+		refused(t, err, "InvalidParameterCombination", "GroupName")
+		_, _, err = b.call(alice, "DeleteSecurityGroup", &api.DeleteSecurityGroupRequest{GroupId: web})
 		e := refused(t, err, "DependencyViolation", "GroupId")
 		if len(e.BlockedBy) != 2 || e.BlockedBy[0].Id != eni.NetworkInterfaceId || e.BlockedBy[1].Id != db || e.BlockedBy[1].Name != "db" || e.Hint == "" {
 			t.Errorf("blocked by %+v, hint %q", e.BlockedBy, e.Hint)

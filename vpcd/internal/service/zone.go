@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -129,9 +130,10 @@ func (s *Service) describeRegions(_ context.Context, caller Caller, req *api.Des
 	return &api.DescribeRegionsResult{Regions: out}, s.view(caller).revision(), nil
 }
 
-// describeAccountAttributes has the two attributes that are about networks.
+// describeAccountAttributes has the attributes that are about networks.
 func (s *Service) describeAccountAttributes(_ context.Context, caller Caller, req *api.DescribeAccountAttributesRequest) (*api.DescribeAccountAttributesResult, int64, error) {
-	known := []string{"supported-platforms", "default-vpc"}
+	const perInterface = "vpc-max-security-groups-per-interface"
+	known := []string{"supported-platforms", "default-vpc", perInterface}
 	if err := allKnown(req.AttributeNames, known, "AttributeNames"); err != nil {
 		return nil, 0, err
 	}
@@ -141,6 +143,11 @@ func (s *Service) describeAccountAttributes(_ context.Context, caller Caller, re
 	if vpc, ok := defaultVpc(v.r, caller); ok {
 		values["default-vpc"] = vpc.Vpc.VpcId
 	}
+	most := s.limit(v.r, limitGroupsOfENI)
+	if most == unlimited {
+		most = math.MaxInt32
+	}
+	values[perInterface] = strconv.FormatInt(most, 10)
 	var out []api.AccountAttribute
 	for _, name := range known {
 		if wanted(req.AttributeNames, name) {
