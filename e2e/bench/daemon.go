@@ -39,7 +39,7 @@ type daemon struct {
 
 // startDaemon returns when the host is ready. The daemon is returned with an
 // error as well once it may have left something.
-func startDaemon(ctx context.Context, bin, dir, name string) (*daemon, error) {
+func startDaemon(ctx context.Context, bin, dir, name string, flags ...string) (*daemon, error) {
 	d := &daemon{bin: bin, name: name, data: filepath.Join(dir, name), socket: filepath.Join(dir, name+".s"), exited: make(chan struct{})}
 	d.api = client.New(d.socket)
 	log, err := os.Create(filepath.Join(dir, name+".log"))
@@ -47,7 +47,7 @@ func startDaemon(ctx context.Context, bin, dir, name string) (*daemon, error) {
 		return nil, err
 	}
 	defer log.Close()
-	d.cmd = exec.Command(filepath.Join(bin, "vpcd"), "--name", name, "--data-dir", d.data, "--socket", d.socket)
+	d.cmd = exec.Command(filepath.Join(bin, "vpcd"), append([]string{"--name", name, "--data-dir", d.data, "--socket", d.socket}, flags...)...)
 	d.cmd.Stdout, d.cmd.Stderr = log, log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := d.cmd.Start(); err != nil {

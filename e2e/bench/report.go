@@ -20,7 +20,9 @@ type report struct {
 	// Attach is from the API's answer to the first packet, Answer from the call
 	// to that answer, Start from exec to ready; all in milliseconds.
 	Attach, Answer, Start summary
-	Goals                 []goal
+	// Wire is what calls of EC2's protocol cost.
+	Wire  []wireRow
+	Goals []goal
 	// Drops are what our data plane refused while it was measured.
 	Drops []string
 }
@@ -135,6 +137,11 @@ func (r *report) print(w io.Writer) {
 		summary
 	}{{"attach: answer to first packet", r.Attach}, {"attach: call to answer", r.Answer}, {"first start to ready", r.Start}} {
 		fmt.Fprintf(w, "%-31s p50 %7.1f ms, p99 %7.1f ms, %d times\n", s.name, s.P50, s.P99, len(s.Raw))
+	}
+	fmt.Fprintf(w, "\nEC2 calls with %d subnets in place, one after the other:\n", wireSubnets)
+	for _, x := range r.Wire {
+		fmt.Fprintf(w, "%-31s p50 %7.1f ms, p99 %7.1f ms, %.4g/s, spread %.1f %%\n", x.Server+" "+x.Action, x.Latency.P50, x.Latency.P99,
+			median(x.PerSecond), 100*spread(x.PerSecond))
 	}
 	for _, d := range r.Drops {
 		fmt.Fprintf(w, "dropped by ours: %s\n", d)

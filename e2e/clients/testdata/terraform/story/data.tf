@@ -1,0 +1,99 @@
+# Every data source of what exists, and what the test looks at.
+
+data "aws_caller_identity" "me" {}
+
+data "aws_availability_zones" "all" {}
+
+data "aws_region" "here" {
+  provider = aws.named
+}
+
+data "aws_vpc" "main" {
+  id = aws_vpc.main.id
+}
+
+data "aws_vpcs" "all" {
+  tags = { Name = aws_vpc.main.tags.Name }
+}
+
+data "aws_subnet" "a" {
+  id = aws_subnet.a.id
+}
+
+data "aws_subnets" "all" {
+  filter {
+    name   = "vpc-id"
+    values = [aws_vpc.main.id]
+  }
+  depends_on = [aws_subnet.a, aws_subnet.b]
+}
+
+data "aws_security_group" "inline" {
+  id = aws_security_group.inline.id
+}
+
+data "aws_security_groups" "all" {
+  filter {
+    name   = "group-name"
+    values = ["inl*", "client"]
+  }
+  depends_on = [aws_security_group.inline, aws_security_group.client]
+}
+
+data "aws_network_interface" "spare" {
+  id = aws_network_interface.spare.id
+}
+
+data "aws_network_interfaces" "all" {
+  filter {
+    name   = "subnet-id"
+    values = [aws_subnet.a.id, aws_subnet.b.id]
+  }
+  depends_on = [aws_network_interface.spare, aws_network_interface.held]
+}
+
+data "aws_route_table" "main" {
+  vpc_id = aws_vpc.main.id
+  filter {
+    name   = "association.main"
+    values = ["true"]
+  }
+}
+
+data "aws_network_acls" "all" {
+  vpc_id = aws_vpc.main.id
+}
+
+# Strings, so that the test compares one map.
+output "seen" {
+  value = {
+    account    = data.aws_caller_identity.me.account_id
+    region     = data.aws_region.here.name
+    zones      = join(",", data.aws_availability_zones.all.names)
+    cidr       = data.aws_vpc.main.cidr_block
+    vpcs       = length(data.aws_vpcs.all.ids)
+    subnet     = data.aws_subnet.a.cidr_block
+    subnets    = length(data.aws_subnets.all.ids)
+    group      = data.aws_security_group.inline.name
+    groups     = length(data.aws_security_groups.all.ids)
+    interface  = data.aws_network_interface.spare.private_ip
+    interfaces = length(data.aws_network_interfaces.all.ids)
+    table      = data.aws_route_table.main.route_table_id == aws_vpc.main.main_route_table_id
+    acls       = length(data.aws_network_acls.all.ids)
+  }
+}
+
+output "ids" {
+  value = {
+    vpc       = aws_vpc.main.id
+    a         = aws_subnet.a.id
+    b         = aws_subnet.b.id
+    client    = aws_security_group.client.id
+    inline    = aws_security_group.inline.id
+    split     = aws_security_group.split.id
+    old       = aws_security_group.old.id
+    cidr_rule = aws_vpc_security_group_ingress_rule.cidr.id
+    spare     = aws_network_interface.spare.id
+    held      = aws_network_interface.held.id
+  }
+}

@@ -1,0 +1,17 @@
+terraform {
+  required_providers {
+    aws = { source = "hashicorp/aws" }
+  }
+}
+
+# Endpoint and key come from the environment.
+provider "aws" {
+  region                  = "local-1"
+  skip_region_validation  = true
+  skip_metadata_api_check = true
+}
+
+# Each of these is refused at once: none of its actions is built.
+resource "aws_internet_gateway" "none" {}
+
+resource "aws_eip" "none" {}
