@@ -60,7 +60,7 @@ func checkValue(v reflect.Value, tag, path string) *Error {
 	case reflect.String:
 		if enum := tagValue(tag, "enum"); enum != "" && !slices.Contains(Enums[enum], v.String()) {
 			return Errorf("InvalidParameterValue", path, "value (%s) for parameter %s is invalid: it must be %s",
-				printable(v.String()), path, choice(Enums[enum]))
+				Printable(v.String()), path, choice(Enums[enum]))
 		}
 	case reflect.Int32, reflect.Int64:
 		low, high := tagValue(tag, "min"), tagValue(tag, "max")
@@ -79,17 +79,6 @@ func choice(values []string) string {
 		return fmt.Sprintf("one of %d values, such as %s", len(values), strings.Join(values[:3], ", "))
 	}
 	return "one of " + strings.Join(values, ", ")
-}
-
-// printable makes a caller's text safe to show: ASCII, on one line, cut when long.
-func printable(s string) string {
-	const most = 80 // bytes
-	cut := ""
-	if len(s) > most {
-		s, cut = s[:most], "..."
-	}
-	q := strconv.QuoteToASCII(s)
-	return q[1:len(q)-1] + cut
 }
 
 // tagValue returns what follows key= in an ec2 tag.

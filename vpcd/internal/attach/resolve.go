@@ -38,7 +38,7 @@ func (r *Resolver) Resolve(ctx context.Context, typed, ifname string, defaultRou
 	}
 	ifname = cmp.Or(ifname, defaultIfName)
 	if reason := badLink(ifname); reason != "" {
-		e := api.Errorf("InvalidParameterValue", "InterfaceName", "the interface name %s %s", quote(ifname), reason)
+		e := api.Errorf("InvalidParameterValue", "InterfaceName", "the interface name %s %s", api.Quote(ifname), reason)
 		e.Hint = "choose a name like eth0 with --ifname"
 		return host.Workload{}, e
 	}
@@ -65,7 +65,7 @@ func (r *Resolver) Resolve(ctx context.Context, typed, ifname string, defaultRou
 
 func (r *Resolver) resolveTap(t target, ifname string) (host.Workload, error) {
 	if ifname != "" && ifname != t.name {
-		e := api.Errorf("InvalidParameterValue", "InterfaceName", "a tap carries one interface and keeps its name: %s cannot be %s", t, quote(ifname))
+		e := api.Errorf("InvalidParameterValue", "InterfaceName", "a tap carries one interface and keeps its name: %s cannot be %s", t, api.Quote(ifname))
 		e.Hint = "leave out --ifname"
 		return host.Workload{}, e
 	}
@@ -78,9 +78,9 @@ func (r *Resolver) resolveTap(t target, ifname string) (host.Workload, error) {
 		return host.Workload{}, failed(t.String(), err)
 	}
 	if other, err := r.kernel.HasLink(r.here(), t.name); err == nil && other {
-		return host.Workload{}, api.Errorf("InvalidParameterValue", "Target", "the device %s is not a tap", quote(t.name))
+		return host.Workload{}, api.Errorf("InvalidParameterValue", "Target", "the device %s is not a tap", api.Quote(t.name))
 	}
-	e := api.Errorf(notFound, "Target", "there is no tap %s in the network namespace of the daemon", quote(t.name))
+	e := api.Errorf(notFound, "Target", "there is no tap %s in the network namespace of the daemon", api.Quote(t.name))
 	e.Hint = "start the virtual machine, or: ip tuntap add mode tap name " + t.name
 	return host.Workload{}, e
 }
@@ -91,7 +91,7 @@ func (r *Resolver) resolveNetns(t target) (spec.Netns, error) {
 	}
 	n, err := r.workloadNetns(filepath.Join(r.netnsDir, t.name))
 	if gone(err) {
-		e := api.Errorf(notFound, "Target", "there is no network namespace %s in %s", quote(t.name), r.netnsDir)
+		e := api.Errorf(notFound, "Target", "there is no network namespace %s in %s", api.Quote(t.name), r.netnsDir)
 		e.Hint = "ip netns add " + t.name
 		return n, e
 	}
@@ -145,11 +145,11 @@ func attachable(c container) error {
 	other, shared := strings.CutPrefix(mode, "container:")
 	switch {
 	case mode == "host":
-		e := api.Errorf(refused, "Target", "the container %s uses the host's network", quote(c.Name))
+		e := api.Errorf(refused, "Target", "the container %s uses the host's network", api.Quote(c.Name))
 		e.Hint = "start it with docker run --network none"
 		return e
 	case shared:
-		e := api.Errorf(refused, "Target", "the container %s shares the network of the container %s", quote(c.Name), quote(other))
+		e := api.Errorf(refused, "Target", "the container %s shares the network of the container %s", api.Quote(c.Name), api.Quote(other))
 		e.Hint = fmt.Sprintf("attach that one: docker:%.12s", other)
 		return e
 	case !c.State.Running || c.State.Pid <= 0:
@@ -163,7 +163,7 @@ func notRunning(c container) error {
 	if c.State.Restarting {
 		state = "is restarting"
 	}
-	e := api.Errorf("IncorrectState", "Target", "the container %s %s", quote(c.Name), state)
+	e := api.Errorf("IncorrectState", "Target", "the container %s %s", api.Quote(c.Name), state)
 	e.Hint = "docker start " + c.Name
 	return e
 }
@@ -173,13 +173,13 @@ func (r *Resolver) dockerError(t target, err error) error {
 	var many *ambiguity
 	switch {
 	case errors.As(err, &many):
-		e := api.Errorf(several, "Target", "%s may mean %d containers: name one, or give more of its id", quote(t.String()), len(many.candidates))
+		e := api.Errorf(several, "Target", "%s may mean %d containers: name one, or give more of its id", api.Quote(t.String()), len(many.candidates))
 		for _, c := range many.candidates {
 			e.BlockedBy = append(e.BlockedBy, api.Blocker{Kind: "container", Id: c.ID[:12], Name: c.Name})
 		}
 		return e
 	case errors.Is(err, errNoContainer):
-		e := api.Errorf(notFound, "Target", "Docker has no container %s", quote(t.name))
+		e := api.Errorf(notFound, "Target", "Docker has no container %s", api.Quote(t.name))
 		e.Hint = "docker ps lists those that run"
 		return e
 	case errors.Is(err, errNoDocker):
@@ -187,7 +187,7 @@ func (r *Resolver) dockerError(t target, err error) error {
 		e.Hint = "start Docker, or name its socket with vpcd --docker-socket"
 		return e
 	case errors.As(err, &said) && said.status < 500:
-		return api.Errorf("InvalidParameterValue", "Target", "Docker refuses the name %s: %s", quote(t.name), quote(said.message))
+		return api.Errorf("InvalidParameterValue", "Target", "Docker refuses the name %s: %s", api.Quote(t.name), api.Quote(said.message))
 	}
 	return failed(t.String(), err)
 }

@@ -10,8 +10,7 @@ import (
 )
 
 const (
-	maxPid    = 1 << 22 // the kernel's PID_MAX_LIMIT
-	maxQuoted = 80      // bytes of a user's text that a message repeats
+	maxPid = 1 << 22 // the kernel's PID_MAX_LIMIT
 	// maxIfName is the kernel's IFNAMSIZ without its zero byte.
 	maxIfName = 15
 )
@@ -65,7 +64,7 @@ func parseTarget(s string) (target, error) {
 }
 
 func badTarget(s, reason string) error {
-	e := api.Errorf("InvalidParameterValue", "Target", "the target %s %s", quote(s), reason)
+	e := api.Errorf("InvalidParameterValue", "Target", "the target %s %s", api.Quote(s), reason)
 	e.Hint = "use netns:NAME, pid:N, docker:CONTAINER or tap:NAME"
 	return e
 }
@@ -112,12 +111,4 @@ func badLink(name string) string {
 		}
 	}
 	return ""
-}
-
-// quote makes a user's text fit for a line of a terminal.
-func quote(s string) string {
-	if len(s) > maxQuoted {
-		return strconv.QuoteToASCII(s[:maxQuoted]) + "..."
-	}
-	return strconv.QuoteToASCII(s)
 }

@@ -147,17 +147,8 @@ func wellFormed(id, prefix string) bool {
 	return strings.Trim(digits, "0123456789abcdef") == ""
 }
 
-// maxQuoted bounds what a message repeats of its input, in bytes.
-const maxQuoted = 80
-
-// quote makes input safe to print on a terminal and in a log: one line of
-// bounded length without control or direction-changing characters.
-func quote(s string) string {
-	if len(s) > maxQuoted {
-		return strconv.QuoteToASCII(s[:maxQuoted]) + "..."
-	}
-	return strconv.QuoteToASCII(s)
-}
+// quote is api.Quote; it stands in most messages of this package.
+func quote(s string) string { return api.Quote(s) }
 
 func getVpc(r store.Reader, c Caller, id string) (*record.Vpc, error) {
 	return vpcKind.get(r, c, id)

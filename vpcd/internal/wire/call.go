@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
-	"strconv"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/internal/service"
@@ -33,7 +32,7 @@ type codec struct {
 func (s *core) lookup(name string) (api.Action, error) {
 	a, ok := api.Actions[name]
 	if !ok {
-		return api.Action{}, api.Errorf("InvalidAction", "", "there is no action %q", printable(name))
+		return api.Action{}, api.Errorf("InvalidAction", "", "there is no action %q", api.Printable(name))
 	}
 	if s.handlers[name] == nil {
 		return api.Action{}, api.Errorf("UnsupportedOperation", "", "the action %s is not built yet", name)
@@ -90,7 +89,7 @@ func (s *core) audit(ctx context.Context, c call, err error) {
 	attrs := append(slices.Clone(c.origin), slog.String("account", c.caller.Account), slog.String("action", c.action.Name))
 	var e *api.Error
 	if errors.As(err, &e) {
-		attrs = append(attrs, slog.String("code", e.Code), slog.String("message", printable(e.Message)))
+		attrs = append(attrs, slog.String("code", e.Code), slog.String("message", api.Printable(e.Message)))
 	} else {
 		attrs = append(attrs, slog.String("code", "ok"))
 	}
@@ -112,18 +111,4 @@ func isAccount(s string) bool {
 		}
 	}
 	return true
-}
-
-// printableMax is as much of a caller's text as is repeated, in bytes.
-const printableMax = 200
-
-// printable returns text of a caller for logs and messages: in ASCII on one
-// line, control characters and quotes escaped, cut when long.
-func printable(s string) string {
-	cut := ""
-	if len(s) > printableMax {
-		s, cut = s[:printableMax], "..."
-	}
-	q := strconv.QuoteToASCII(s)
-	return q[1:len(q)-1] + cut
 }

@@ -96,13 +96,13 @@ func (s *EC2) admitEC2(r *http.Request) error {
 		return api.Errorf("RequestLimitExceeded", "", "there are more than %d connections: ask again", s.connMax)
 	}
 	if !s.host(r.Host) {
-		return api.Errorf("UnauthorizedOperation", "", "the header Host is %q, which is not this server", printable(r.Host))
+		return api.Errorf("UnauthorizedOperation", "", "the header Host is %q, which is not this server", api.Printable(r.Host))
 	}
 	if err := checkOrigin(r); err != nil {
 		return err
 	}
 	if path := r.URL.EscapedPath(); path != "/" && path != "" {
-		return api.Errorf("InvalidRequest", "", "the path is %q, not /", printable(path))
+		return api.Errorf("InvalidRequest", "", "the path is %q, not /", api.Printable(path))
 	}
 	if v := r.Header.Values("Content-Encoding"); len(v) > 0 {
 		return api.Errorf("InvalidRequest", "", "a body with the header Content-Encoding is not read")
@@ -127,10 +127,10 @@ func checkQueryForm(r *http.Request) error {
 		}
 		types := r.Header.Values("Content-Type")
 		if len(types) != 1 || !isMedia(types[0], "application/x-www-form-urlencoded") {
-			return api.Errorf("InvalidRequest", "", "the header Content-Type is %q, not application/x-www-form-urlencoded", printable(strings.Join(types, ", ")))
+			return api.Errorf("InvalidRequest", "", "the header Content-Type is %q, not application/x-www-form-urlencoded", api.Printable(strings.Join(types, ", ")))
 		}
 	default:
-		return api.Errorf("InvalidRequest", "", "the method is %q, not POST or GET", printable(r.Method))
+		return api.Errorf("InvalidRequest", "", "the method is %q, not POST or GET", api.Printable(r.Method))
 	}
 	return nil
 }
@@ -198,7 +198,7 @@ func isCode(err error, code string) bool {
 
 // distrust tells the log who could not show that it may call.
 func (s *EC2) distrust(r *http.Request, key string, err error) {
-	s.log.Warn("a request was refused: whose it is was not proven", "remote", r.RemoteAddr, "key", printable(key), "error", printable(err.Error()))
+	s.log.Warn("a request was refused: whose it is was not proven", "remote", r.RemoteAddr, "key", api.Printable(key), "error", api.Printable(err.Error()))
 }
 
 // parseForm counts before it makes a map of what may be half a million names.
@@ -208,7 +208,7 @@ func parseForm(text string) (url.Values, error) {
 	}
 	form, err := url.ParseQuery(text)
 	if err != nil {
-		return nil, malformed("the parameters cannot be read: " + printable(err.Error()))
+		return nil, malformed("the parameters cannot be read: " + api.Printable(err.Error()))
 	}
 	for _, name := range []string{"SecurityToken", "X-Amz-Security-Token"} {
 		if form.Has(name) {
@@ -230,7 +230,7 @@ func (s *EC2) answer(ctx context.Context, id string, sent signedRequest) ([]byte
 		return answerSTS(name, version, id, sent)
 	}
 	if version != ec2query.Version {
-		return nil, api.Errorf("NoSuchVersion", "", "the version of the interface is %q, not %s", printable(version), ec2query.Version)
+		return nil, api.Errorf("NoSuchVersion", "", "the version of the interface is %q, not %s", api.Printable(version), ec2query.Version)
 	}
 	// What EC2 does not have, its clients cannot mean.
 	if api.Actions[name].Own {

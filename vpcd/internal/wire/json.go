@@ -65,7 +65,7 @@ func (s *Server) admit(r *http.Request, id string) (call, error) {
 		return call{}, api.Errorf("RequestLimitExceeded", "", "there are more than %d connections: ask again", s.connMax)
 	}
 	if r.Host != jsonHost {
-		return call{}, api.Errorf("UnauthorizedOperation", "Host", "the header Host is %q, not %s", printable(r.Host), jsonHost)
+		return call{}, api.Errorf("UnauthorizedOperation", "Host", "the header Host is %q, not %s", api.Printable(r.Host), jsonHost)
 	}
 	if err := checkOrigin(r); err != nil {
 		return call{}, err
@@ -76,7 +76,7 @@ func (s *Server) admit(r *http.Request, id string) (call, error) {
 	// The escaped form has one spelling per action.
 	name, ok := strings.CutPrefix(r.URL.EscapedPath(), api.PathPrefix)
 	if !ok {
-		return call{}, api.Errorf("InvalidAction", "", "the path is %q, not %s and an action", printable(r.URL.EscapedPath()), api.PathPrefix)
+		return call{}, api.Errorf("InvalidAction", "", "the path is %q, not %s and an action", api.Printable(r.URL.EscapedPath()), api.PathPrefix)
 	}
 	action, err := s.lookup(name)
 	if err != nil {
@@ -100,7 +100,7 @@ func checkOrigin(r *http.Request) error {
 // checkForm refuses what HTTP allows and the client never sends.
 func checkForm(r *http.Request) error {
 	if r.Method != http.MethodPost {
-		return api.Errorf("InvalidRequest", "", "the method is %q, not POST", printable(r.Method))
+		return api.Errorf("InvalidRequest", "", "the method is %q, not POST", api.Printable(r.Method))
 	}
 	if r.URL.RawQuery != "" || r.URL.ForceQuery {
 		return api.Errorf("InvalidRequest", "", "the path ends in a query: the request belongs into the body")
@@ -110,7 +110,7 @@ func checkForm(r *http.Request) error {
 	}
 	types := r.Header.Values("Content-Type")
 	if len(types) != 1 || !isMedia(types[0], "application/json") {
-		return api.Errorf("InvalidRequest", "Content-Type", "the header Content-Type is %q, not application/json", printable(strings.Join(types, ", ")))
+		return api.Errorf("InvalidRequest", "Content-Type", "the header Content-Type is %q, not application/json", api.Printable(strings.Join(types, ", ")))
 	}
 	if r.ContentLength > bodyMax {
 		return tooLarge()
@@ -138,7 +138,7 @@ func (s *Server) accountOf(r *http.Request) (string, error) {
 	case len(named) == 0:
 		return s.account, nil
 	case len(named) > 1 || !isAccount(named[0]):
-		return "", api.Errorf("InvalidParameterValue", api.AccountHeader, "the account %q is not 12 digits", printable(strings.Join(named, ", ")))
+		return "", api.Errorf("InvalidParameterValue", api.AccountHeader, "the account %q is not 12 digits", api.Printable(strings.Join(named, ", ")))
 	}
 	return named[0], nil
 }
@@ -162,7 +162,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil, api.Errorf("RequestTimeout", "", "the body did not arrive in time, and nothing was changed")
 	}
-	return nil, api.Errorf("InvalidRequest", "", "the body did not arrive whole: %s", printable(err.Error()))
+	return nil, api.Errorf("InvalidRequest", "", "the body did not arrive whole: %s", api.Printable(err.Error()))
 }
 
 func encodeJSON(result any) ([]byte, error) {

@@ -56,9 +56,9 @@ func malformed(text string) *api.Error {
 func malformedJSON(err error) *api.Error {
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
-		return malformed(fmt.Sprintf("the body is not JSON at byte %d: %s", syntax.Offset, printable(err.Error())))
+		return malformed(fmt.Sprintf("the body is not JSON at byte %d: %s", syntax.Offset, api.Printable(err.Error())))
 	}
-	return malformed("the body is not JSON: " + printable(err.Error()))
+	return malformed("the body is not JSON: " + api.Printable(err.Error()))
 }
 
 // jsonDecoder walks a text that is known to be JSON along a type.
@@ -130,7 +130,7 @@ func jsonName(f reflect.StructField) string {
 }
 
 func unknown(t reflect.Type, path, key string) error {
-	at := path + printable(key)
+	at := path + api.Printable(key)
 	e := api.Errorf("UnknownParameter", at, "there is no parameter %s", at)
 	for i := range t.NumField() {
 		if name := jsonName(t.Field(i)); strings.EqualFold(name, key) {
@@ -221,7 +221,7 @@ func setInt(t json.Token, v reflect.Value, path string) error {
 	i, err := strconv.ParseInt(n.String(), 10, v.Type().Bits())
 	if err != nil {
 		return api.Errorf("InvalidParameterValue", path, "value (%s) for parameter %s is invalid: it must be a whole number of %d bits",
-			printable(n.String()), path, v.Type().Bits())
+			api.Printable(n.String()), path, v.Type().Bits())
 	}
 	v.SetInt(i)
 	return nil
@@ -235,7 +235,7 @@ func setTime(t json.Token, at *time.Time, path string) error {
 	parsed, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
 		return api.Errorf("InvalidParameterValue", path, "value (%s) for parameter %s is invalid: it must be a time such as 2006-01-02T15:04:05Z",
-			printable(s), path)
+			api.Printable(s), path)
 	}
 	*at = parsed
 	return nil

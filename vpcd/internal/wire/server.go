@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/internal/service"
 )
 
@@ -46,7 +47,7 @@ func NewServer(handlers map[string]service.Handler, opts Options) *Server {
 		s.account = "000000000001"
 	}
 	if !isAccount(s.account) {
-		panic("wire: the default account " + printable(s.account) + " is not 12 digits")
+		panic("wire: the default account " + api.Printable(s.account) + " is not 12 digits")
 	}
 	s.http.Handler = http.HandlerFunc(s.serveJSON)
 	return s

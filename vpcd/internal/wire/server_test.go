@@ -323,7 +323,7 @@ func TestPrintable(t *testing.T) {
 		"é\xff\u202e":            `\u00e9\xff\u202e`,
 		strings.Repeat("x", 300): strings.Repeat("x", 200) + "...",
 	} {
-		if have := printable(in); have != want {
+		if have := api.Printable(in); have != want {
 			t.Errorf("%q: %s, want %s", in, have, want)
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/vpcfabric/vpc/vpcd/api"
 )
 
 // Ownership is who may open a socket that Listen made.
@@ -189,7 +191,7 @@ func listener(c net.Conn) string {
 	if err != nil {
 		return fmt.Sprintf("process %d", p.PID)
 	}
-	return fmt.Sprintf("process %d (%s)", p.PID, printable(strings.TrimSpace(string(name))))
+	return fmt.Sprintf("process %d (%s)", p.PID, api.Printable(strings.TrimSpace(string(name))))
 }
 
 func bind(owner Ownership) (net.Listener, error) {

@@ -36,11 +36,11 @@ type stsError struct {
 func answerSTS(action, version, id string, sent signedRequest) ([]byte, error) {
 	if action != "GetCallerIdentity" || version != stsVersion {
 		return nil, api.Errorf("InvalidAction", "", "of STS only GetCallerIdentity of version %s is served, not %s of %s",
-			stsVersion, printable(action), printable(version))
+			stsVersion, api.Printable(action), api.Printable(version))
 	}
 	for name := range sent.form {
 		if name != "Action" && name != "Version" {
-			return nil, api.Errorf("UnknownParameter", "", "the parameter %s is not recognized", printable(name))
+			return nil, api.Errorf("UnknownParameter", "", "the parameter %s is not recognized", api.Printable(name))
 		}
 	}
 	return encodeSTS(stsIdentity{

@@ -63,13 +63,13 @@ type node struct {
 
 func (n *node) add(name string, values []string) error {
 	if !utf8.ValidString(name) || strings.Count(name, ".") >= depthMax {
-		return api.Errorf("MalformedQueryString", "", "the parameter name %s is not UTF-8 or has more than %d parts", quote(name), depthMax)
+		return api.Errorf("MalformedQueryString", "", "the parameter name %s is not UTF-8 or has more than %d parts", api.Printable(name), depthMax)
 	}
 	if len(values) != 1 {
-		return api.Errorf("InvalidParameterCombination", quote(name), "the request has the parameter %s %d times", quote(name), len(values))
+		return api.Errorf("InvalidParameterCombination", api.Printable(name), "the request has the parameter %s %d times", api.Printable(name), len(values))
 	}
 	if !utf8.ValidString(values[0]) {
-		return api.Errorf("InvalidParameterValue", quote(name), "the value of parameter %s is not UTF-8", quote(name))
+		return api.Errorf("InvalidParameterValue", api.Printable(name), "the value of parameter %s is not UTF-8", api.Printable(name))
 	}
 	end := 0
 	for part := range strings.SplitSeq(name, ".") {
@@ -109,7 +109,7 @@ func (n *node) structure(v reflect.Value) error {
 }
 
 func unknown(name, part string, t reflect.Type) error {
-	e := api.Errorf("UnknownParameter", quote(name), "the parameter %s is not recognized", quote(name))
+	e := api.Errorf("UnknownParameter", api.Printable(name), "the parameter %s is not recognized", api.Printable(name))
 	for _, right := range tagsOf(t) {
 		if strings.EqualFold(right.query, part) && !right.own {
 			e.Hint = "write it " + right.query
@@ -133,12 +133,12 @@ func (n *node) set(v reflect.Value) error {
 		return n.structure(v)
 	case v.Kind() == reflect.Slice && v.Type() != bytesType:
 		if n.value != nil {
-			return invalid(n, "it is a list: write "+quote(n.name)+".1")
+			return invalid(n, "it is a list: write "+api.Printable(n.name)+".1")
 		}
 		return n.list(v)
 	}
 	for _, part := range slices.Sorted(maps.Keys(n.below)) {
-		below := quote(n.below[part].name)
+		below := api.Printable(n.below[part].name)
 		return api.Errorf("UnknownParameter", below, "the parameter %s is not recognized", below)
 	}
 	return n.scalar(v)
@@ -152,8 +152,8 @@ func (n *node) list(v reflect.Value) error {
 		i, err := strconv.Atoi(part)
 		// One spelling: 1 and 01 would be two names of one element.
 		if err != nil || strconv.Itoa(i) != part || i < 1 || i > indexMax {
-			name := quote(n.below[part].name)
-			return api.Errorf("UnknownParameter", name, "the parameter %s is not recognized: after %s comes a number from 1 to %d", name, quote(n.name), indexMax)
+			name := api.Printable(n.below[part].name)
+			return api.Errorf("UnknownParameter", name, "the parameter %s is not recognized: after %s comes a number from 1 to %d", name, api.Printable(n.name), indexMax)
 		}
 		byIndex[i] = n.below[part]
 	}
@@ -217,18 +217,5 @@ func invalid(n *node, want string) error {
 	if n.value != nil {
 		value = *n.value
 	}
-	return api.Errorf("InvalidParameterValue", quote(n.name), "value (%s) for parameter %s is invalid: %s", quote(value), quote(n.name), want)
-}
-
-// quoteMax is as much of a caller's text as is repeated, in bytes.
-const quoteMax = 200
-
-// quote is a caller's text for a message: ASCII, on one line, cut when long.
-func quote(s string) string {
-	cut := ""
-	if len(s) > quoteMax {
-		s, cut = s[:quoteMax], "..."
-	}
-	q := strconv.QuoteToASCII(s)
-	return q[1:len(q)-1] + cut
+	return api.Errorf("InvalidParameterValue", api.Printable(n.name), "value (%s) for parameter %s is invalid: %s", api.Printable(value), api.Printable(n.name), want)
 }

@@ -132,7 +132,7 @@ func authorization(h http.Header) (fields, error) {
 	for part := range strings.SplitSeq(rest, ",") {
 		name, value, ok := strings.Cut(strings.Trim(part, " \t"), "=")
 		if _, twice := parts[name]; !ok || twice || value == "" || !slices.Contains([]string{"Credential", "SignedHeaders", "Signature"}, name) {
-			return fields{}, incomplete("has a part that does not belong there: %s", quote(part))
+			return fields{}, incomplete("has a part that does not belong there: %s", api.Printable(part))
 		}
 		parts[name] = value
 	}
@@ -156,7 +156,7 @@ func (c *Claim) credential(text string, services []string) error {
 	c.AccessKey, c.date, c.region, c.Service = parts[0], parts[1], parts[2], parts[3]
 	c.scope = strings.Join(parts[1:], "/")
 	if !slices.Contains(services, c.Service) {
-		return api.Errorf("AuthFailure", "", "the credential is for the service %s, not %s", quote(c.Service), strings.Join(services, " or "))
+		return api.Errorf("AuthFailure", "", "the credential is for the service %s, not %s", api.Printable(c.Service), strings.Join(services, " or "))
 	}
 	return nil
 }
@@ -169,7 +169,7 @@ func covered(h http.Header, signed []string) error {
 			return incomplete("has SignedHeaders that are not lower-case, sorted and each once")
 		}
 		if len(received(h, name)) == 0 && name != "host" && name != "content-length" {
-			return incomplete("has %s among its SignedHeaders, and the request has no such header", quote(name))
+			return incomplete("has %s among its SignedHeaders, and the request has no such header", api.Printable(name))
 		}
 	}
 	must := []string{"host", dateHeader(h)}
@@ -202,12 +202,12 @@ func (c *Claim) moment(h http.Header, now time.Time) error {
 		at, err = http.ParseTime(values[0])
 	}
 	if err != nil {
-		return incomplete("comes with the time %s, which is not like 20060102T150405Z", quote(values[0]))
+		return incomplete("comes with the time %s, which is not like 20060102T150405Z", api.Printable(values[0]))
 	}
 	at = at.UTC()
 	c.time = at.Format(timeFormat)
 	if at.Format("20060102") != c.date {
-		return incomplete("has a Credential of the day %s, and the request is of %s", quote(c.date), c.time)
+		return incomplete("has a Credential of the day %s, and the request is of %s", api.Printable(c.date), c.time)
 	}
 	if off := now.Sub(at); off > Skew || off < -Skew {
 		return api.Errorf("RequestExpired", "", "the request is of %s and it is %s here: more than %v apart; compare the clocks",
@@ -258,7 +258,7 @@ func headerValue(r *http.Request, name string) string {
 func canonicalQuery(raw string) (string, error) {
 	form, err := url.ParseQuery(raw)
 	if err != nil {
-		return "", api.Errorf("MalformedQueryString", "", "the query string cannot be read: %s", quote(err.Error()))
+		return "", api.Errorf("MalformedQueryString", "", "the query string cannot be read: %s", api.Printable(err.Error()))
 	}
 	var pairs [][2]string
 	for name, values := range form {
@@ -287,15 +287,4 @@ func encode(s string) string {
 		}
 	}
 	return b.String()
-}
-
-// quote is a caller's text for a message: ASCII, on one line, cut when long.
-func quote(s string) string {
-	const most = 100
-	cut := ""
-	if len(s) > most {
-		s, cut = s[:most], "..."
-	}
-	q := strconv.QuoteToASCII(s)
-	return q[1:len(q)-1] + cut
 }
