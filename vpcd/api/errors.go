@@ -61,6 +61,7 @@ var exitCodes = map[string]int{
 	"PrefixListVersionMismatch":         ExitConflict,
 
 	"RequestTimeout": ExitTimeout,
+	"OutcomeUnknown": ExitTimeout,
 
 	"AuthFailure":           ExitPermission,
 	"UnauthorizedOperation": ExitPermission,

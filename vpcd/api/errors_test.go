@@ -36,6 +36,7 @@ func TestExitAndStatus(t *testing.T) {
 		{"Resource.AlreadyAssociated", 4, 400},
 
 		{"RequestTimeout", 5, 400},
+		{"OutcomeUnknown", 5, 400},
 
 		{"UnauthorizedOperation", 6, 403},
 		{"AuthFailure", 6, 401},

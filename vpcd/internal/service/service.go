@@ -152,7 +152,7 @@ func dryRunOperation() *api.Error {
 
 // publicError makes an *api.Error of whatever the store or a host answered.
 // Codes that EC2 clients repeat by themselves are used only where a repetition
-// cannot do the same thing twice.
+// cannot do the same thing twice; of OutcomeUnknown none knows.
 func publicError(err error) error {
 	var known *api.Error
 	var full *store.DiskFullError
@@ -166,7 +166,7 @@ func publicError(err error) error {
 		e.Hint = "free some space there: changes are taken again by themselves"
 		return e
 	case errors.Is(err, store.ErrOutcomeUnknown):
-		return api.Errorf("RequestTimeout", "", "the connection to the store was lost during the commit: the change is either made or not; look before asking again (%v)", err)
+		return api.Errorf("OutcomeUnknown", "", "the connection to the store was lost during the commit: the change is either made or not; look before asking again (%v)", err)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return api.Errorf("RequestTimeout", "", "the call ended before the answer was there, and nothing was changed: %v; ask again", err)
 	case errors.Is(err, store.ErrConflict):
