@@ -78,11 +78,14 @@ func TestEnvInAShell(t *testing.T) {
 				}
 				cmd := exec.Command(path, "-c", "set -f; "+eval+`; exec env`)
 				cmd.Dir = t.TempDir()
-				cmd.Env = []string{"TEXT=" + text, "PATH=/usr/bin:/bin"}
+				cmd.Env = []string{"TEXT=" + text, "PATH=/usr/bin:/bin", "AWS_SESSION_TOKEN=of-another-key", "AWS_PROFILE=prod", "AWS_ENDPOINT_URL_EC2=https://example.com"}
 				out, err := cmd.CombinedOutput()
 				lines := strings.Split(string(out), "\n")
 				if err != nil || !slices.Contains(lines, "AWS_SECRET_ACCESS_KEY="+value) || !slices.Contains(lines, "AWS_EC2_METADATA_DISABLED=true") {
 					t.Errorf("%s: %s: %v\n%s", shell, eval, err, out)
+				}
+				if i := slices.IndexFunc(lines, func(l string) bool { name, _, _ := strings.Cut(l, "="); return slices.Contains(stale, name) }); i >= 0 {
+					t.Errorf("%s: %s leaves %s", shell, eval, lines[i])
 				}
 				if files, err := exec.Command("ls", cmd.Dir).Output(); err != nil || len(files) > 0 {
 					t.Errorf("%s: %s ran a command: %s %v", shell, eval, files, err)
@@ -106,7 +109,7 @@ func TestEnvRefusesWhatDoesNotPrint(t *testing.T) {
 }
 
 func TestFishQuoting(t *testing.T) {
-	out, err := fishLines([]variable{{"A", `it's \ $HOME`}})
+	out, err := fishLines([]variable{{name: "A", value: `it's \ $HOME`}})
 	if want := `set -gx A 'it\'s \\ $HOME';` + "\n"; err != nil || out != want {
 		t.Errorf("have %q, %v, want %q", out, err, want)
 	}

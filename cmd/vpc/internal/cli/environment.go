@@ -10,7 +10,11 @@ import (
 )
 
 // variable is one line of the environment of an EC2 client.
-type variable struct{ name, value string }
+type variable struct {
+	name, value string
+	// unset: it must not be there.
+	unset bool
+}
 
 // shells print variables in the language of a shell.
 var shells = map[string]func([]variable) (string, error){
@@ -26,7 +30,9 @@ func (s *session) envCommand() *cobra.Command {
 	cmd.Long = "Print the variables with which the aws command, SDKs and Terraform reach vpcd as this account:\n\n" +
 		"    eval \"$(vpc env)\"             sh, bash, zsh\n" +
 		"    vpc env --shell fish | source\n\n" +
-		"The access key is the one named env. It is made at first use and stays the same until it is deleted."
+		"The access key is the one named env. It is made at first use and stays the same until it is deleted.\n\n" +
+		"What would send a client elsewhere, or a session token that belongs to another key, is unset;\n" +
+		"json prints only what is set."
 	cmd.Flags().StringVar(&shell, "shell", "sh", "sh, fish or json")
 	complete(cmd, "shell", "sh", "fish", "json")
 	return cmd
@@ -51,28 +57,46 @@ func (s *session) printEnvironment(shell string) error {
 }
 
 // environment names the region twice because older clients read only the
-// second, and keeps clients from asking for credentials in the cloud.
+// second, and keeps clients from asking for credentials in the cloud. The
+// endpoint is that of all services and not of EC2 and STS alone: a request for
+// a service that vpcd does not have shall fail here, and not reach the cloud.
 func environment(res *api.GetEnvironmentResult) []variable {
-	return []variable{
-		{"AWS_ENDPOINT_URL", res.EndpointUrl},
-		{"AWS_REGION", res.Region},
-		{"AWS_DEFAULT_REGION", res.Region},
-		{"AWS_ACCESS_KEY_ID", res.AccessKeyId},
-		{"AWS_SECRET_ACCESS_KEY", res.SecretAccessKey},
-		{"AWS_EC2_METADATA_DISABLED", "true"},
+	all := []variable{
+		{name: "AWS_ENDPOINT_URL", value: res.EndpointUrl},
+		{name: "AWS_REGION", value: res.Region},
+		{name: "AWS_DEFAULT_REGION", value: res.Region},
+		{name: "AWS_ACCESS_KEY_ID", value: res.AccessKeyId},
+		{name: "AWS_SECRET_ACCESS_KEY", value: res.SecretAccessKey},
+		{name: "AWS_EC2_METADATA_DISABLED", value: "true"},
 	}
+	for _, name := range stale {
+		all = append(all, variable{name: name, unset: true})
+	}
+	return all
+}
+
+// stale are variables that clients would combine with ours, or prefer to them.
+var stale = []string{
+	"AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE",
+	"AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL_STS", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
 }
 
 // shLines end with a semicolon: an eval of the unquoted text makes one line of
 // them.
 func shLines(all []variable) (string, error) {
 	return quoted(all, func(v variable) string {
+		if v.unset {
+			return "unset " + v.name + ";\n"
+		}
 		return "export " + v.name + "='" + strings.ReplaceAll(v.value, "'", `'\''`) + "';\n"
 	})
 }
 
 func fishLines(all []variable) (string, error) {
 	return quoted(all, func(v variable) string {
+		if v.unset {
+			return "set -e " + v.name + ";\n"
+		}
 		return "set -gx " + v.name + " '" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(v.value) + "';\n"
 	})
 }
@@ -94,7 +118,9 @@ func quoted(all []variable, line func(variable) string) (string, error) {
 func jsonVariables(all []variable) (string, error) {
 	members := map[string]string{}
 	for _, v := range all {
-		members[v.name] = v.value
+		if !v.unset {
+			members[v.name] = v.value
+		}
 	}
 	text, err := resultJSON(members)
 	return text + "\n", err
