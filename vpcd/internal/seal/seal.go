@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -33,12 +34,7 @@ type Box struct{ aead cipher.AEAD }
 // a file that others may read or write, that belongs to another user, or that
 // is not a key; the error names the path and the remedy.
 func Open(path string) (*Box, error) {
-	key, err := readKey(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = createKey(path); err == nil {
-			key, err = readKey(path)
-		}
-	}
+	key, err := findKey(path)
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +47,29 @@ func Open(path string) (*Box, error) {
 		return nil, fmt.Errorf("seal key %s: %w", path, err)
 	}
 	return &Box{aead: aead}, nil
+}
+
+// findKey reads the key or makes it. The lock on the directory keeps two who
+// start at once from taking what the other is making for the rest of a crash.
+func findKey(path string) ([]byte, error) {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("seal key: %w", err)
+	}
+	defer dir.Close()
+	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, fmt.Errorf("seal key: lock %s: %w", dir.Name(), err)
+	}
+	if err := sweep(dir, path); err != nil {
+		return nil, fmt.Errorf("seal key: %w", err)
+	}
+	key, err := readKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = createKey(path); err == nil {
+			key, err = readKey(path)
+		}
+	}
+	return key, err
 }
 
 // Seal encrypts plain. context is not stored: it says what the secret belongs
@@ -112,11 +131,26 @@ func checkFile(path string, info fs.FileInfo, user int) error {
 	return nil
 }
 
+// unfinished is how the names of keys begin that are being made for path.
+func unfinished(path string) string { return "." + filepath.Base(path) + "-" }
+
+// sweep removes what a crash has left of making a key: one that is linked
+// already is the key itself, under a name that nobody guards.
+func sweep(dir *os.File, path string) error {
+	names, err := dir.Readdirnames(-1)
+	for _, name := range names {
+		if strings.HasPrefix(name, unfinished(path)) {
+			err = errors.Join(err, os.Remove(filepath.Join(dir.Name(), name)))
+		}
+	}
+	return err
+}
+
 // createKey makes the file whole or not at all: it is written under another
 // name, and linking it refuses to replace a key that somebody else has made
 // meanwhile. That one then is the key, and this is no error.
 func createKey(path string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
+	f, err := os.CreateTemp(filepath.Dir(path), unfinished(path)+"*")
 	if err != nil {
 		return fmt.Errorf("seal key: %w", err)
 	}

@@ -107,6 +107,35 @@ func TestTheFile(t *testing.T) {
 	}
 }
 
+// TestAfterACrash: what was left of making a key is gone, linked or not, and
+// the key and the files of others are not.
+func TestAfterACrash(t *testing.T) {
+	box, path := newBox(t)
+	sealed, err := box.Seal([]byte("secret"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Dir(path)
+	if err := os.Link(path, filepath.Join(dir, ".seal.key-1")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{".seal.key-2", ".seal.keys", "seal.key-3"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := again.Open(sealed, nil); err != nil {
+		t.Errorf("the key is another: %v", err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 3 {
+		t.Errorf("left are %v, %v", files, err)
+	}
+}
+
 // TestManyAtOnce: those that start together without a key agree on one.
 func TestManyAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "seal.key")
