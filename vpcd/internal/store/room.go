@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"syscall"
-	"time"
 )
 
 const (
@@ -16,8 +14,6 @@ const (
 	roomNeeded = 2*walSegmentBytes + maxRequestBytes
 	// inodesNeeded is the same for files.
 	inodesNeeded = 16
-	// roomFresh is how long an answer of the file system is believed.
-	roomFresh = time.Second
 )
 
 // DiskFullError says that the file system of the state directory has too little
@@ -43,37 +39,22 @@ func (e *DiskFullError) Is(target error) bool {
 	return target == ErrUnavailable || target == syscall.ENOSPC
 }
 
-// room watches the space beside the database. The file system is asked at most
-// once in roomFresh, by whoever writes: between writes nothing is needed.
+// room watches the space beside the database. Whoever writes asks the file
+// system, each time: that takes about a microsecond, and an older answer is one
+// from before somebody else filled it.
 type room struct {
 	dir    string
 	needed int64
 	statfs func(path string, st *syscall.Statfs_t) error
-	now    func() time.Time
-
-	mu    sync.Mutex
-	asked time.Time
-	last  error
 }
 
 func newRoom(dir string) *room {
-	return &room{dir: dir, needed: roomNeeded, statfs: syscall.Statfs, now: time.Now}
+	return &room{dir: dir, needed: roomNeeded, statfs: syscall.Statfs}
 }
 
 // check is a *DiskFullError where a write could end the process, else nil. A
 // file system that does not answer is left to the write itself.
 func (r *room) check() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := r.now()
-	if age := now.Sub(r.asked); age >= 0 && age < roomFresh && !r.asked.IsZero() {
-		return r.last
-	}
-	r.asked, r.last = now, r.look()
-	return r.last
-}
-
-func (r *room) look() error {
 	var st syscall.Statfs_t
 	if r.statfs(r.dir, &st) != nil {
 		return nil
@@ -94,7 +75,7 @@ func (r *room) look() error {
 func roomToStart(dir string) error {
 	r := newRoom(dir)
 	r.needed = 2 * walSegmentBytes
-	if err := r.look(); err != nil {
+	if err := r.check(); err != nil {
 		return fmt.Errorf("%w; nothing is damaged: free some space", err)
 	}
 	return nil
@@ -112,5 +93,5 @@ func (r *room) roomToCopy(database string) error {
 	}
 	double := newRoom(r.dir)
 	double.statfs, double.needed = r.statfs, r.needed+info.Size()
-	return double.look()
+	return double.check()
 }
