@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -14,6 +15,7 @@ import (
 type EC2Listener struct {
 	net.Listener
 	addr netip.AddrPort
+	host string      // in the URL
 	tls  *tls.Config // nil without
 }
 
@@ -31,6 +33,9 @@ func ListenEC2(addr, certFile, keyFile string) (*EC2Listener, error) {
 	}
 	if l.tls == nil && !at.Addr().IsLoopback() {
 		return nil, fmt.Errorf("--ec2-listen %s: an address that others can reach needs --ec2-tls-cert and --ec2-tls-key; 127.0.0.1:%d needs none", addr, at.Port())
+	}
+	if l.host, err = l.hostName(at.Addr()); err != nil {
+		return nil, fmt.Errorf("--ec2-tls-cert %s: %w", certFile, err)
 	}
 	// With the family said, all addresses of one family are not those of both.
 	network := "tcp6"
@@ -70,11 +75,27 @@ func loadTLS(certFile, keyFile string) (*tls.Config, error) {
 	if certFile == "" || keyFile == "" {
 		return nil, errors.New("--ec2-tls-cert and --ec2-tls-key: one needs the other")
 	}
+	if err := checkKeyFile(keyFile); err != nil {
+		return nil, err
+	}
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
 		return nil, fmt.Errorf("--ec2-tls-cert %s, --ec2-tls-key %s: %w", certFile, keyFile, err)
 	}
 	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}}, nil
+}
+
+// checkKeyFile refuses a key that any user of this machine can have. A group may
+// read it: that is how one key is shared between services.
+func checkKeyFile(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("--ec2-tls-key %w", err)
+	}
+	if perm := info.Mode().Perm(); perm&0o027 != 0 {
+		return fmt.Errorf("--ec2-tls-key %s: its permissions are %#o, so others may have it; chmod o=,g-w %s", path, perm, path)
+	}
+	return nil
 }
 
 // secure speaks TLS on what inner accepts, if this listener does.
@@ -85,23 +106,50 @@ func (l *EC2Listener) secure(inner net.Listener) net.Listener {
 	return tls.NewListener(inner, l.tls)
 }
 
-// URL is where clients on this machine reach the listener. With TLS it has a
-// name of the certificate, because clients compare.
+// URL is where clients on this machine reach the listener.
 func (l *EC2Listener) URL() string {
-	scheme, host := "http", l.addr.Addr().String()
-	if l.addr.Addr().IsUnspecified() {
-		host = "localhost"
-	}
+	scheme := "http"
 	if l.tls != nil {
 		scheme = "https"
-		for _, name := range l.tls.Certificates[0].Leaf.DNSNames {
-			if !strings.Contains(name, "*") {
-				host = name
-				break
-			}
+	}
+	return scheme + "://" + net.JoinHostPort(l.host, l.port())
+}
+
+// hostName chooses the host of the URL for a listener on addr. With TLS it is
+// one that the certificate covers, because clients compare: a name, the address,
+// or, where we listen on all, localhost or any address of the certificate.
+func (l *EC2Listener) hostName(addr netip.Addr) (string, error) {
+	here := []string{addr.String()}
+	if addr.IsUnspecified() {
+		here = []string{"localhost", "127.0.0.1"}
+		if addr.Is6() {
+			here[1] = "::1"
 		}
 	}
-	return scheme + "://" + net.JoinHostPort(host, l.port())
+	if l.tls == nil {
+		return here[0], nil
+	}
+	cert := l.tls.Certificates[0].Leaf
+	for _, name := range cert.DNSNames {
+		if !strings.Contains(name, "*") {
+			return name, nil
+		}
+	}
+	if addr.IsLoopback() {
+		here = append(here, "localhost")
+	}
+	for _, host := range here {
+		if cert.VerifyHostname(host) == nil {
+			return host, nil
+		}
+	}
+	for _, ip := range cert.IPAddresses {
+		at, _ := netip.AddrFromSlice(ip)
+		if at = at.Unmap(); addr.IsUnspecified() && at.Is4() == addr.Is4() {
+			return at.String(), nil
+		}
+	}
+	return "", fmt.Errorf("it covers neither a name without * nor the address %s, so no client could check it; make one with a name of this machine, or with %s", addr, here[0])
 }
 
 func (l *EC2Listener) port() string { return strconv.Itoa(int(l.addr.Port())) }

@@ -23,7 +23,7 @@ import (
 	"github.com/vpcfabric/vpc/vpcd/internal/wire/sigv4/sigv4test"
 )
 
-// certificate writes a self-signed one for names and returns its files and the
+// certificate writes a self-signed one for names and addresses and returns its files and the
 // pool that trusts it.
 func certificate(t *testing.T, names ...string) (cert, key string, pool *x509.CertPool) {
 	t.Helper()
@@ -31,7 +31,14 @@ func certificate(t *testing.T, names ...string) (cert, key string, pool *x509.Ce
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: names, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {
 		t.Fatal(err)
@@ -193,6 +200,17 @@ func TestEC2Slow(t *testing.T) {
 
 func TestListenEC2Refused(t *testing.T) {
 	cert, key, _ := certificate(t, "localhost")
+	open := filepath.Join(t.TempDir(), "open.pem")
+	text, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(open, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(open, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	taken, err := ListenEC2("127.0.0.1:0", "", "")
 	if err != nil {
 		t.Fatal(err)
@@ -213,6 +231,8 @@ func TestListenEC2Refused(t *testing.T) {
 		"cert without":   {"127.0.0.1:0", cert, "", "--ec2-tls-key"},
 		"no such file":   {"127.0.0.1:0", cert + "x", key, cert + "x"},
 		"not a key":      {"127.0.0.1:0", cert, cert, "--ec2-tls-key"},
+		"no key file":    {"127.0.0.1:0", cert, key + "x", key + "x"},
+		"open key":       {"127.0.0.1:0", cert, open, "chmod o=,g-w " + open},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, err := ListenEC2(tt.addr, tt.cert, tt.key)
@@ -248,6 +268,35 @@ func TestListenEC2(t *testing.T) {
 	defer l.Close()
 	if !strings.HasPrefix(l.URL(), "https://vpc.example.com:") {
 		t.Error(l.URL())
+	}
+}
+
+// TestURLIsCovered: what is printed for clients is what the certificate says,
+// and what none could check is refused.
+func TestURLIsCovered(t *testing.T) {
+	for _, tt := range []struct{ listen, names, want string }{
+		{"127.0.0.1:0", "127.0.0.1", "127.0.0.1"},
+		{"127.0.0.1:0", "*.example.com 127.0.0.1", "127.0.0.1"},
+		{"0.0.0.0:0", "192.0.2.7", "192.0.2.7"},
+		{"0.0.0.0:0", "192.0.2.7 127.0.0.1", "127.0.0.1"},
+		{"0.0.0.0:0", "*.example.com 192.0.2.7", "192.0.2.7"},
+		{"0.0.0.0:0", "2001:db8::1", ""},
+		{"0.0.0.0:0", "*.example.com", ""},
+		{"127.0.0.1:0", "192.0.2.7", ""},
+	} {
+		cert, key, _ := certificate(t, strings.Fields(tt.names)...)
+		l, err := ListenEC2(tt.listen, cert, key)
+		if err != nil {
+			if tt.want != "" || !strings.Contains(err.Error(), "--ec2-tls-cert "+cert) {
+				t.Errorf("%s with %s: %v", tt.listen, tt.names, err)
+			}
+			continue
+		}
+		l.Close()
+		// A client sends this host, so it must also be served.
+		if want := "https://" + tt.want + ":" + l.port(); l.URL() != want || !l.serves(strings.TrimPrefix(want, "https://")) {
+			t.Errorf("%s with %s: %s, want %s", tt.listen, tt.names, l.URL(), want)
+		}
 	}
 }
 
