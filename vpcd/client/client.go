@@ -28,6 +28,10 @@ var (
 	ErrNoDaemon = errors.New("no vpcd is listening")
 	// ErrPermission says that the caller may not open the socket.
 	ErrPermission = errors.New("permission denied")
+	// ErrUnanswered says that the connection was closed before an answer came. A
+	// daemon with far too many connections does that before it has read anything;
+	// one that is stopped may have done the action.
+	ErrUnanswered = errors.New("the connection was closed without an answer: vpcd has too many connections, or was stopped")
 )
 
 // errorText is as much as is shown of an answer that is not JSON, in bytes.
@@ -61,8 +65,8 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Call does one action. Req and Res must be its structs in package api. The
 // revision is that of the store after the action. Errors: *api.Error when the
-// action was refused, ErrNoDaemon, ErrPermission, ctx's error, or the
-// transport's; after the last two the action may have happened.
+// action was refused, ErrNoDaemon, ErrPermission, ErrUnanswered, ctx's
+// error, or the transport's; after the last three the action may have happened.
 func Call[Req, Res any](ctx context.Context, c *Client, action string, req *Req) (*Res, int64, error) {
 	a, ok := api.Actions[action]
 	if !ok {
@@ -124,8 +128,19 @@ func (c *Client) explain(err error) error {
 		return fmt.Errorf("%w on %s: %w", ErrNoDaemon, c.socket, err)
 	case dialing(err) && errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w on %s: %w", ErrPermission, c.socket, err)
+	case closed(err):
+		return fmt.Errorf("%s: %w", c.socket, ErrUnanswered)
 	}
 	return fmt.Errorf("vpcd on %s: %w", c.socket, err)
+}
+
+// closed tells whether the other end closed before it answered.
+func closed(err error) bool {
+	// What net/http says of a connection that ends before the request is sent on
+	// it, and has no name for.
+	const early = "http: server closed idle connection"
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE) || err.Error() == early
 }
 
 func dialing(err error) bool {

@@ -115,6 +115,30 @@ func TestNoDaemon(t *testing.T) {
 	}
 }
 
+// TestUnanswered: a listener that closes what it accepts has too much of it.
+func TestUnanswered(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	for range 20 {
+		if _, _, err := createVpc(t.Context(), New(socket)); !errors.Is(err, ErrUnanswered) || !strings.Contains(err.Error(), "too many connections") {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestPermission(t *testing.T) {
 	if os.Getuid() == 0 {
 		// Root may open every socket, so the dial's error is made by hand.

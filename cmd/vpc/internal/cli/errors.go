@@ -76,6 +76,8 @@ func explain(err error) *failure {
 	case errors.Is(err, client.ErrPermission):
 		return &failure{exit: api.ExitPermission, refusal: api.Error{Message: err.Error(),
 			Hint: "run it as root or as a member of the group vpc"}}
+	case errors.Is(err, client.ErrUnanswered):
+		return &failure{exit: api.ExitOther, refusal: api.Error{Message: err.Error(), Hint: "look whether it happened, and ask again"}}
 	case errors.Is(err, context.Canceled):
 		return &failure{exit: api.ExitOther, refusal: api.Error{Message: "interrupted"}}
 	case isTimeout(err):
