@@ -24,6 +24,8 @@
 //     secret the request was signed with: on TCP the account comes from the key
 //     and from nothing else. Each action that changes something leaves one line
 //     in the log.
+//   - On TCP callers who have not proven who they are share a small part of the
+//     memory and of the log, and their connections make room for others'.
 //   - On TCP nothing is read of a form before its signature holds, and an address
 //     beyond this machine is not opened without TLS.
 //   - A panic in a handler costs one call, never the daemon.

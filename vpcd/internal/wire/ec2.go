@@ -2,7 +2,6 @@ package wire
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -37,14 +36,16 @@ type EC2 struct {
 	now  func() time.Time
 	// host tells whether a request that names this host is meant for us.
 	host func(string) bool
-	// nobody is the secret of keys that do not exist.
-	nobody string
+	// large has a place for each large body that is being read.
+	large  chan struct{}
+	doubts doubts
 }
 
 // NewEC2 makes a server of handlers, which it does not change, for whoever
 // signs with one of keys. A nil logger means slog.Default.
 func NewEC2(handlers map[string]service.Handler, keys Keys, logger *slog.Logger) *EC2 {
-	s := &EC2{core: newCore(handlers, logger), keys: keys, now: time.Now, nobody: rand.Text()}
+	s := &EC2{core: newCore(handlers, logger), keys: keys, now: time.Now, large: make(chan struct{}, largeBodies)}
+	s.bodyTime = unprovenTime
 	s.http.Handler = http.HandlerFunc(s.serveEC2)
 	return s
 }
@@ -53,7 +54,8 @@ func NewEC2(handlers map[string]service.Handler, keys Keys, logger *slog.Logger)
 // nil at once. The listener is closed when it returns.
 func (s *EC2) Serve(l *EC2Listener) error {
 	s.host = l.serves
-	return s.accept(l.secure(&gate{Listener: l.Listener, max: s.connMax, log: s.log}))
+	unproven := &crowd{perSource: int(max(1, s.connMax/4))}
+	return s.accept(l.secure(&gate{Listener: l.Listener, max: s.connMax, crowd: unproven, log: s.log}))
 }
 
 // serveEC2 is one request of the Query encoding.
@@ -73,6 +75,7 @@ func (s *EC2) serveEC2(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		// What follows on this connection may be the body of what was refused.
 		w.Header().Set("Connection", "close")
+		_ = control.SetReadDeadline(time.Now().Add(min(lingerTime, s.bodyTime)))
 	} else {
 		_ = control.SetReadDeadline(time.Time{})
 		answer, err = s.answer(r.Context(), id, sent)
@@ -107,8 +110,8 @@ func (s *EC2) admitEC2(r *http.Request) error {
 	if v := r.Header.Values("Content-Encoding"); len(v) > 0 {
 		return api.Errorf("InvalidRequest", "", "a body with the header Content-Encoding is not read")
 	}
-	if r.ContentLength > bodyMax {
-		return tooLarge()
+	if r.ContentLength > ec2BodyMax {
+		return tooLarge(ec2BodyMax)
 	}
 	return checkQueryForm(r)
 }
@@ -136,8 +139,12 @@ func checkQueryForm(r *http.Request) error {
 }
 
 // authenticate reads the body and finds whose request it is. The service is set
-// as soon as it is known, because errors have its form. The answer for a key
-// that does not exist is that for a wrong secret, and takes the same way.
+// as soon as it is known, because errors have its form.
+//
+// The answer for a key that does not exist is that for a wrong secret, but it
+// comes without waiting for the body: who knows no key gets none read. So who
+// has an id can find out whether it is one of ours. That is no secret: every
+// request carries the id in the clear, and with 80 random bits none is guessed.
 func (s *EC2) authenticate(w http.ResponseWriter, r *http.Request) (signedRequest, error) {
 	sent := signedRequest{service: serviceEC2, remote: r.RemoteAddr}
 	claim, err := sigv4.Read(r, s.now(), serviceEC2, serviceSTS)
@@ -148,16 +155,25 @@ func (s *EC2) authenticate(w http.ResponseWriter, r *http.Request) (signedReques
 		s.distrust(r, "", err)
 		return sent, err
 	}
-	body, err := readBody(w, r)
-	if err != nil {
-		return sent, err
+	var body []byte
+	sent.key, err = s.keys.AccessKey(r.Context(), claim.AccessKey)
+	if err == nil {
+		if body, err = s.readUnproven(w, r); err != nil {
+			return sent, err
+		}
+		if !claim.Verify(sent.key.Secret, body) {
+			err = api.Errorf("AuthFailure", "", "the signature does not match")
+		}
 	}
-	if sent.key, err = s.prove(r.Context(), claim, body); err != nil {
+	if err != nil {
 		s.distrust(r, claim.AccessKey, err)
 		if isCode(err, "AuthFailure") {
 			err = doesNotHold(claim.Service)
 		}
 		return sent, err
+	}
+	if !connOf(r.Context()).prove() {
+		return sent, api.Errorf("RequestLimitExceeded", "", "the connection had to make room for others, and nothing was changed: ask again")
 	}
 	text := string(body)
 	if r.Method == http.MethodGet {
@@ -165,21 +181,6 @@ func (s *EC2) authenticate(w http.ResponseWriter, r *http.Request) (signedReques
 	}
 	sent.form, err = parseForm(text)
 	return sent, err
-}
-
-// prove returns the key that a claim was signed with. Its AuthFailure is for the log.
-func (s *EC2) prove(ctx context.Context, claim sigv4.Claim, body []byte) (service.AccessKey, error) {
-	key, err := s.keys.AccessKey(ctx, claim.AccessKey)
-	if isCode(err, "AuthFailure") {
-		key = service.AccessKey{Secret: s.nobody}
-	} else if err != nil {
-		return service.AccessKey{}, err
-	}
-	holds := claim.Verify(key.Secret, body)
-	if err == nil && !holds {
-		err = api.Errorf("AuthFailure", "", "the signature does not match")
-	}
-	return key, err
 }
 
 // doesNotHold is the one answer to all who are not who they claim to be.
@@ -194,11 +195,6 @@ func doesNotHold(service string) error {
 func isCode(err error, code string) bool {
 	var e *api.Error
 	return errors.As(err, &e) && e.Code == code
-}
-
-// distrust tells the log who could not show that it may call.
-func (s *EC2) distrust(r *http.Request, key string, err error) {
-	s.log.Warn("a request was refused: whose it is was not proven", "remote", r.RemoteAddr, "key", api.Printable(key), "error", api.Printable(err.Error()))
 }
 
 // parseForm counts before it makes a map of what may be half a million names.

@@ -40,7 +40,7 @@ func (s *Server) serveJSON(w http.ResponseWriter, r *http.Request) {
 	} else {
 		answer, revision, err = s.run(r.Context(), c, codec{
 			decode: func(request any) error {
-				body, err := readBody(w, r)
+				body, err := readBody(w, r, bodyMax)
 				if err != nil {
 					return err
 				}
@@ -113,7 +113,7 @@ func checkForm(r *http.Request) error {
 		return api.Errorf("InvalidRequest", "Content-Type", "the header Content-Type is %q, not application/json", api.Printable(strings.Join(types, ", ")))
 	}
 	if r.ContentLength > bodyMax {
-		return tooLarge()
+		return tooLarge(bodyMax)
 	}
 	return nil
 }
@@ -143,21 +143,21 @@ func (s *Server) accountOf(r *http.Request) (string, error) {
 	return named[0], nil
 }
 
-func tooLarge() error {
-	return api.Errorf("InvalidRequest", "", "the body has more than %d bytes", bodyMax)
+func tooLarge(most int64) error {
+	return api.Errorf("InvalidRequest", "", "the body has more than %d bytes: split the request", most)
 }
 
 // readBody reads the whole body. One that is refused ends its connection,
 // because where the next request begins is not known then.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyMax))
+func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	if err == nil {
 		return body, nil
 	}
 	w.Header().Set("Connection", "close")
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
-		return nil, tooLarge()
+		return nil, tooLarge(most)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil, api.Errorf("RequestTimeout", "", "the body did not arrive in time, and nothing was changed")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -53,8 +54,11 @@ type gate struct {
 	// identify says who a connection is from; one of nobody is closed. Nil
 	// where that only comes out from what is said on it.
 	identify func(net.Conn) (peer, error)
-	log      *slog.Logger
-	open     atomic.Int64
+	// crowd is where connections of nobody in particular wait to prove
+	// themselves; nil where identify tells.
+	crowd *crowd
+	log   *slog.Logger
+	open  atomic.Int64
 }
 
 func (g *gate) Accept() (net.Conn, error) {
@@ -69,13 +73,20 @@ func (g *gate) Accept() (net.Conn, error) {
 			c.Close()
 			continue
 		}
+		in := &conn{Conn: c, gate: g, peer: p}
 		n := g.open.Add(1)
+		if g.crowd != nil {
+			if out := g.crowd.enter(in, n > g.max); out != nil {
+				out.Close()
+				n--
+			}
+		}
 		if n > 2*g.max {
-			g.open.Add(-1)
-			c.Close()
+			in.Close()
 			continue
 		}
-		return &conn{Conn: c, gate: g, peer: p, excess: n > g.max}, nil
+		in.excess = n > g.max
+		return in, nil
 	}
 }
 
@@ -91,13 +102,30 @@ type conn struct {
 	net.Conn
 	gate   *gate
 	peer   peer
-	excess bool // it came when there were too many
+	source netip.Prefix // where there is a crowd
+	excess bool         // it came when there were too many
 	once   sync.Once
+	proven atomic.Bool
 }
 
 func (c *conn) Close() error {
-	c.once.Do(func() { c.gate.open.Add(-1) })
+	c.once.Do(func() {
+		c.gate.open.Add(-1)
+		if c.gate.crowd != nil {
+			c.gate.crowd.leave(c)
+		}
+	})
 	return c.Conn.Close()
+}
+
+// prove keeps c for its caller, who is known now. It reports false where c had
+// to make room before: whoever is at the other end has seen it closed.
+func (c *conn) prove() bool {
+	if c.gate == nil || c.gate.crowd == nil || c.proven.Load() {
+		return true
+	}
+	c.proven.Store(c.gate.crowd.leave(c))
+	return c.proven.Load()
 }
 
 type connKey struct{}
