@@ -52,7 +52,7 @@ type Kernel interface {
 
 // Resolver finds workloads.
 type Resolver interface {
-	Locate(ctx context.Context, target string) (attach.Place, error)
+	Locate(ctx context.Context, target, engine string) (attach.Place, error)
 	Watch(ctx context.Context) <-chan struct{}
 }
 
@@ -93,6 +93,9 @@ type Agent struct {
 	reported record.HostStatus
 	world    *record.World
 	places   map[string]plan.Place
+	// doubts are why workloads could not be looked for, by target: an engine
+	// that is another one for days is worth one line, not one a second.
+	doubts map[string]string
 	// failingSince is when the passes that fail in a row began, zero when the
 	// last one reached what it wanted; retryAt is when to try again.
 	failingSince, retryAt time.Time
@@ -275,11 +278,13 @@ func (a *Agent) retryDue() bool {
 // containers their network. removed are targets that will never be there again.
 func (a *Agent) facts(ctx context.Context, w *record.World) (f plan.Facts, removed []string) {
 	a.mu.Lock()
-	before := a.places
+	before, doubts := a.places, a.doubts
 	a.mu.Unlock()
+	lost := map[string]string{}
 	f = plan.Facts{Host: a.cfg.Host, MTU: a.cfg.MTU, Places: map[string]plan.Place{}}
-	for _, target := range targets(w, a.cfg.Host) {
-		p, err := a.cfg.Resolver.Locate(ctx, target)
+	engines := targets(w, a.cfg.Host)
+	for _, target := range slices.Sorted(maps.Keys(engines)) {
+		p, err := a.cfg.Resolver.Locate(ctx, target, engines[target])
 		if err == nil {
 			f.Places[target] = plan.Place{Netns: p.Netns, Device: p.Device}
 			continue
@@ -290,7 +295,10 @@ func (a *Agent) facts(ctx context.Context, w *record.World) (f plan.Facts, remov
 		if errors.Is(err, attach.ErrGone) {
 			continue
 		}
-		a.cfg.Logger.Warn("cannot find a workload", "target", target, "err", err)
+		lost[target] = err.Error()
+		if doubts[target] != lost[target] {
+			a.cfg.Logger.Warn("cannot find a workload", "target", target, "err", err)
+		}
 		if was, ok := before[target]; ok {
 			f.Places[target] = was
 		} else if !strings.HasPrefix(target, attach.KindTap+":") {
@@ -300,19 +308,27 @@ func (a *Agent) facts(ctx context.Context, w *record.World) (f plan.Facts, remov
 		}
 	}
 	a.mu.Lock()
-	a.places = f.Places
+	a.places, a.doubts = f.Places, lost
 	a.mu.Unlock()
 	return f, removed
 }
 
-func targets(w *record.World, host string) []string {
-	seen := map[string]bool{}
+// targets are those of this host, with the engine that each was attached with,
+// "" where the interfaces of one do not say or do not agree.
+func targets(w *record.World, host string) map[string]string {
+	engines := map[string]string{}
 	for _, n := range w.Interfaces {
-		if n.Attached != nil && n.Attached.Host == host {
-			seen[n.Attached.Target] = true
+		if n.Attached == nil || n.Attached.Host != host {
+			continue
 		}
+		t := n.Attached.Target
+		if engine, seen := engines[t]; seen && engine != n.Attached.Engine {
+			engines[t] = ""
+			continue
+		}
+		engines[t] = n.Attached.Engine
 	}
-	return slices.Sorted(maps.Keys(seen))
+	return engines
 }
 
 // placesChanged reports whether a workload has come, gone or moved since the

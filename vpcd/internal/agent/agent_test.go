@@ -1,9 +1,12 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -382,6 +385,44 @@ func TestWorkloadRemovedWhileAway(t *testing.T) {
 		b.run(t)
 		if !slices.Contains(b.source.released, "netns:web") {
 			t.Errorf("released %v, want netns:web", b.source.released)
+		}
+	})
+}
+
+// TestEngineOfAWorkload: the resolver is told which engine has a container, and
+// none where the records do not say one thing.
+func TestEngineOfAWorkload(t *testing.T) {
+	for want, engines := range map[string][]string{"E1": {"E1", "E1"}, "": {"E1", "E2", "E2"}} {
+		bubble(t, func(t *testing.T, b *bench) {
+			w := oneWorkload(10)
+			for i, engine := range engines {
+				eni := *w.Interfaces["eni-web"]
+				at := *eni.Attached
+				at.Engine, eni.Attached = engine, &at
+				w.Interfaces["eni-"+strconv.Itoa(i)] = &eni
+			}
+			delete(w.Interfaces, "eni-web")
+			b.source.world = w
+			b.run(t)
+			b.resolver.do(func() {
+				if have, asked := b.resolver.asked["netns:web"]; !asked || have != want {
+					t.Errorf("engines %v: asked with %q, want %q", engines, have, want)
+				}
+			})
+		})
+	}
+}
+
+// TestOneLinePerDoubt: what stays unknown is not logged in each pass.
+func TestOneLinePerDoubt(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		var log bytes.Buffer
+		b.cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		b.resolver.fail = errors.New("another engine")
+		b.run(t)
+		pass(10 * pollPlaces)
+		if n := strings.Count(log.String(), "another engine"); n != 1 {
+			t.Errorf("%d lines:\n%s", n, &log)
 		}
 	})
 }

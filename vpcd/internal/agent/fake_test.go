@@ -160,6 +160,7 @@ type resolver struct {
 	mu     sync.Mutex
 	places map[string]attach.Place
 	fail   error
+	asked  map[string]string // the engine by target
 	moved  chan struct{}
 }
 
@@ -169,9 +170,10 @@ func (r *resolver) do(f func()) {
 	f()
 }
 
-func (r *resolver) Locate(_ context.Context, target string) (attach.Place, error) {
+func (r *resolver) Locate(_ context.Context, target, engine string) (attach.Place, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.asked = map[string]string{target: engine}
 	if r.fail != nil {
 		return attach.Place{}, r.fail
 	}

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"sync"
 	"time"
+
+	"github.com/vpcfabric/vpc/vpcd/api"
 )
 
 // doubtAfter is how long bad news of a container is believed without asking
@@ -41,6 +43,9 @@ type containers struct {
 	// silent is why the engine could not be asked, and since when.
 	silent   error
 	silentAt time.Time
+	// engine is the id of the engine that answered last, and when it was asked.
+	engine   string
+	engineAt time.Time
 }
 
 func (c *containers) get(id string, now time.Time) (s sighting, found bool, epoch uint64) {
@@ -79,6 +84,22 @@ func (c *containers) unanswered(err error, now time.Time) {
 	c.silent, c.silentAt = err, now
 }
 
+// otherEngine is the id of the engine that answered lately, if it is not wanted.
+func (c *containers) otherEngine(wanted string, now time.Time) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.engine == wanted || now.Sub(c.engineAt) > doubtAfter {
+		return ""
+	}
+	return c.engine
+}
+
+func (c *containers) answered(engine string, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.engine, c.engineAt = engine, now
+}
+
 // forget drops what is known of one container, and what is too old to count.
 func (c *containers) forget(id string, now time.Time) {
 	c.mu.Lock()
@@ -93,18 +114,18 @@ func (c *containers) forgetBadNews() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.epoch++
-	c.silent = nil
+	c.silent, c.engine = nil, ""
 	maps.DeleteFunc(c.byID, func(_ string, s sighting) bool { return s.err != nil })
 }
 
-// findContainer says where the container with this full id is. ErrGone only
-// when the engine says that it does not run, or its process is seen to be gone;
-// ErrRemoved only when the engine says that there is no such container. It is
-// believed also of one that was never seen here: whoever removed it while no
-// daemon looked shall not have to detach it. Another engine behind the same
-// socket knows none of ours either, and then too no network is lost that
-// ErrGone alone would have left.
-func (r *Resolver) findContainer(ctx context.Context, id string) (Place, error) {
+// findContainer says where the container with this full id is, which was
+// attached by the engine with this id, "" where that is not known. ErrGone only
+// when an engine says that it does not run, or its process is seen to be gone;
+// ErrRemoved only when its own engine says that there is no such container. That
+// one is believed also of a container that was never seen here: whoever removed
+// it while no daemon looked shall not have to detach it. Any other engine behind
+// the socket, or the same one before its data is mounted, knows none of ours.
+func (r *Resolver) findContainer(ctx context.Context, id, engine string) (Place, error) {
 	now := r.now()
 	s, found, epoch := r.known.get(id, now)
 	if found && s.err != nil {
@@ -120,10 +141,12 @@ func (r *Resolver) findContainer(ctx context.Context, id string) (Place, error) 
 		lost = ended(id, err)
 	}
 	c, err := r.ask(ctx, id, now)
+	if errors.Is(err, errNoContainer) {
+		err = r.noContainer(ctx, id, engine, now)
+	}
 	var refused *refusal
 	switch {
-	case errors.Is(err, errNoContainer):
-		err = fmt.Errorf("container %.12s does not exist: %w", id, ErrRemoved)
+	case errors.Is(err, ErrGone):
 	case errors.As(err, &refused):
 	case err != nil && lost != nil:
 		return Place{}, lost
@@ -144,6 +167,37 @@ func (r *Resolver) findContainer(ctx context.Context, id string) (Place, error) 
 	}
 	r.known.put(id, sighting{pid: c.State.Pid, start: start}, epoch)
 	return p, nil
+}
+
+// noContainer is what it means that an engine has no such container.
+func (r *Resolver) noContainer(ctx context.Context, id, engine string, now time.Time) error {
+	if engine == "" {
+		return fmt.Errorf("container %.12s does not exist, and which engine had it is not known: %w", id, ErrGone)
+	}
+	answering, err := r.engineNow(ctx, engine, now)
+	if err != nil {
+		return err
+	}
+	if answering != engine {
+		return fmt.Errorf("docker: the engine at %s, %s, is not the one that container %.12s was attached with, %s",
+			r.docker.socket, api.Quote(answering), id, api.Quote(engine))
+	}
+	return fmt.Errorf("container %.12s does not exist: %w", id, ErrRemoved)
+}
+
+// engineNow is the id of the engine that answers. An older answer is good enough
+// for an engine that is not the wanted one: only that one's word costs a record.
+func (r *Resolver) engineNow(ctx context.Context, wanted string, now time.Time) (string, error) {
+	if id := r.known.otherEngine(wanted, now); id != "" {
+		return id, nil
+	}
+	short, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	id, err := r.docker.engineID(short)
+	if err == nil {
+		r.known.answered(id, now)
+	}
+	return id, err
 }
 
 // ended is what the end of its process says of a container: it may be started

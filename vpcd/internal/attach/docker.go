@@ -19,6 +19,7 @@ import (
 const (
 	maxAnswer     = 4 << 20 // bytes of one answer
 	maxEvent      = 1 << 20 // bytes of one event
+	maxEngineID   = 256     // bytes; they have 36, and had 59
 	dockerTimeout = 3 * time.Second
 	// eventOverlap covers what happened while the stream was being set up. The
 	// engine counts in seconds.
@@ -133,6 +134,26 @@ func (d *docker) inspect(ctx context.Context, name string) (container, error) {
 		c.Name = c.ID[:12]
 	}
 	return c, nil
+}
+
+// engineID is the id of the engine, which it keeps beside its containers: with
+// another data directory it is another one.
+func (d *docker) engineID(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, dockerTimeout)
+	defer cancel()
+	resp, err := d.get(ctx, "/info")
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	var info struct{ ID string }
+	if err := decode(resp.Body, &info); err != nil {
+		return "", fmt.Errorf("docker: info: %w", err)
+	}
+	if info.ID == "" || len(info.ID) > maxEngineID {
+		return "", errors.New("docker: info: the answer has no id")
+	}
+	return info.ID, nil
 }
 
 // candidates names the containers whose ids begin with prefix; cause is the

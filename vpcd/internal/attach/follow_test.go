@@ -185,7 +185,7 @@ func TestFollowRealNamespace(t *testing.T) {
 		t.Helper()
 		for {
 			awake(t, moved, why)
-			p, err := w.Locate(t.Context(), target)
+			p, err := w.Locate(t.Context(), target, engineID)
 			if there == (err == nil) {
 				return p
 			}

@@ -12,8 +12,9 @@ import (
 
 // Locate says where the workload of a canonical target is now. It wraps ErrGone
 // when the workload is not there; with any other error nothing is known, and
-// what was known before is the better guess.
-func (r *Resolver) Locate(ctx context.Context, canonical string) (Place, error) {
+// what was known before is the better guess. engine is host.Workload.Engine as it
+// was when the target was resolved, "" where nobody wrote that down.
+func (r *Resolver) Locate(ctx context.Context, canonical, engine string) (Place, error) {
 	t, err := parseTarget(canonical)
 	if err != nil {
 		return Place{}, err
@@ -36,7 +37,7 @@ func (r *Resolver) Locate(ctx context.Context, canonical string) (Place, error) 
 	if !containerID.MatchString(t.name) {
 		return Place{}, fmt.Errorf("target %s names no single container: it is no full id", canonical)
 	}
-	return r.findContainer(ctx, t.name)
+	return r.findContainer(ctx, t.name, engine)
 }
 
 // findTap looks for the device in the daemon's namespace. One that the data

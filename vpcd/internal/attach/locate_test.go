@@ -150,7 +150,7 @@ func TestLocateWhileEngineRestarts(t *testing.T) {
 	w.isAt(target, "docker", 120)
 	w.engine.stop()
 	w.exit(50)
-	if _, err := w.Locate(t.Context(), target); !errors.Is(err, ErrGone) || errors.Is(err, ErrRemoved) {
+	if _, err := w.Locate(t.Context(), target, engineID); !errors.Is(err, ErrGone) || errors.Is(err, ErrRemoved) {
 		t.Errorf("got %v, want that it is gone, not for good", err)
 	}
 	w.engine.start()
@@ -173,13 +173,51 @@ func TestLocateRemovedWhileAway(t *testing.T) {
 		docker: true, "pid:42/4200": true, "pid:43/4200": true,
 		"netns:x": false, "tap:t0": false, // the next one of that name is the same workload
 	} {
-		if _, err := w.Locate(t.Context(), target); !errors.Is(err, ErrGone) || errors.Is(err, ErrRemoved) != lasts {
+		if _, err := w.Locate(t.Context(), target, engineID); !errors.Is(err, ErrGone) || errors.Is(err, ErrRemoved) != lasts {
 			t.Errorf("%s: %v; want gone, for good: %t", target, err, lasts)
 		}
 	}
 	w.stop(w.run(otherID, "db", 51, 121))
-	if _, err := w.Locate(t.Context(), "docker:"+otherID); !errors.Is(err, ErrGone) || errors.Is(err, ErrRemoved) {
+	if _, err := w.Locate(t.Context(), "docker:"+otherID, engineID); !errors.Is(err, ErrGone) || errors.Is(err, ErrRemoved) {
 		t.Errorf("a stopped container: %v; want that it is gone, not for good", err)
+	}
+}
+
+// TestLocateAskingAnotherEngine: that a container does not exist counts for good
+// only from the engine it was attached with. Another one knows nothing of it, and
+// where the record does not say which it was, a person has to.
+func TestLocateAskingAnotherEngine(t *testing.T) {
+	w := newWorld(t)
+	w.engine.start()
+	target := "docker:" + webID
+	became := func(id string) {
+		w.engine.mu.Lock()
+		defer w.engine.mu.Unlock()
+		w.engine.id = id
+		w.clock.pass(doubtAfter + 1)
+	}
+	if _, err := w.Locate(t.Context(), target, ""); !errors.Is(err, ErrGone) || errors.Is(err, ErrRemoved) {
+		t.Errorf("an engine of which nothing is known: %v; want that it is gone, not for good", err)
+	}
+	became("another")
+	for range 100 {
+		w.isUnknown(target)
+	}
+	became("")
+	w.isUnknown(target)
+	became(engineID)
+	if _, err := w.Locate(t.Context(), target, engineID); !errors.Is(err, ErrRemoved) {
+		t.Errorf("its own engine: %v; want that it is gone for good", err)
+	}
+	// One that was seen to run, and ended while another engine was there.
+	w.clock.pass(doubtAfter + 1)
+	w.run(webID, "web", 50, 120)
+	w.isAt(target, "docker", 120)
+	became("another")
+	w.exit(50)
+	w.engine.remove(webID)
+	if _, err := w.Locate(t.Context(), target, engineID); !errors.Is(err, ErrGone) || errors.Is(err, ErrRemoved) {
+		t.Errorf("ended under another engine: %v; want that it is gone, not for good", err)
 	}
 }
 
@@ -235,7 +273,7 @@ func TestLocateHangingEngine(t *testing.T) {
 	// A caller in a hurry says nothing about the engine.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if _, err := w.Locate(ctx, "docker:"+webID); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := w.Locate(ctx, "docker:"+webID, engineID); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
 	}
 	if err := w.known.silence(w.now()); err != nil {

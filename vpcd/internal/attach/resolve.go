@@ -53,6 +53,9 @@ func (r *Resolver) Resolve(ctx context.Context, typed, ifname string, defaultRou
 		w.Target, n, err = r.resolvePid(t)
 	default:
 		w.Target, w.Display, n, err = r.resolveContainer(ctx, t)
+		if err == nil {
+			w.Engine = r.engineOf(ctx, w.Display)
+		}
 	}
 	if err != nil {
 		return host.Workload{}, err
@@ -137,6 +140,16 @@ func (r *Resolver) resolveContainer(ctx context.Context, t target) (canonical, d
 	}
 	r.known.put(c.ID, sighting{pid: c.State.Pid, start: start}, 0)
 	return KindDocker + ":" + c.ID, KindDocker + ":" + c.Name, p.Netns, nil
+}
+
+// engineOf is the id of the engine. One that does not tell, behind a proxy say,
+// still has its containers attached: they are not released by themselves then.
+func (r *Resolver) engineOf(ctx context.Context, display string) string {
+	id, err := r.docker.engineID(ctx)
+	if err != nil {
+		r.log.Warn("Docker does not say which engine it is: when the container is removed, it has to be detached by hand", "target", display, "err", err)
+	}
+	return id
 }
 
 // attachable refuses containers without a network namespace of their own.

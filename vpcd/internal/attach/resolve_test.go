@@ -57,9 +57,9 @@ func TestResolve(t *testing.T) {
 		{"netns:vpc-test", "", false, host.Workload{Target: "netns:vpc-test", Display: "netns:vpc-test", Kind: "netns", IfName: "eth0"}},
 		{"pid:42", "", false, host.Workload{Target: "pid:42/4200", Display: "pid:42", Kind: "pid", IfName: "eth0"}},
 		{"pid:42/4200", "", false, host.Workload{Target: "pid:42/4200", Display: "pid:42", Kind: "pid", IfName: "eth0"}},
-		{"docker:web", "", false, host.Workload{Target: docker, Display: "docker:web", Kind: "docker", IfName: "eth0"}},
-		{"docker:" + webID[:12], "", false, host.Workload{Target: docker, Display: "docker:web", Kind: "docker", IfName: "eth0"}},
-		{docker, "eth1", false, host.Workload{Target: docker, Display: "docker:web", Kind: "docker", IfName: "eth1"}},
+		{"docker:web", "", false, host.Workload{Target: docker, Display: "docker:web", Kind: "docker", Engine: engineID, IfName: "eth0"}},
+		{"docker:" + webID[:12], "", false, host.Workload{Target: docker, Display: "docker:web", Kind: "docker", Engine: engineID, IfName: "eth0"}},
+		{docker, "eth1", false, host.Workload{Target: docker, Display: "docker:web", Kind: "docker", Engine: engineID, IfName: "eth1"}},
 		{"tap:t0", "", false, host.Workload{Target: "tap:t0", Display: "tap:t0", Kind: "tap", IfName: "t0"}},
 		{"tap:t0", "t0", false, host.Workload{Target: "tap:t0", Display: "tap:t0", Kind: "tap", IfName: "t0"}},
 		{"tap:held", "", false, host.Workload{Target: "tap:held", Display: "tap:held", Kind: "tap", IfName: "held"}},
@@ -69,7 +69,7 @@ func TestResolve(t *testing.T) {
 			t.Errorf("Resolve(%s, %q) = %+v, %v; want %+v", c.target, c.ifname, got, err, c.want)
 			continue
 		}
-		p, err := w.Locate(t.Context(), got.Target)
+		p, err := w.Locate(t.Context(), got.Target, engineID)
 		if err != nil || p.Kind != c.want.Kind {
 			t.Errorf("Locate(%s) = %+v, %v", got.Target, p, err)
 		}

@@ -29,6 +29,9 @@ const (
 	ownInode  = 2 // that of the daemon, in a lab another one than the root
 )
 
+// engineID is that of a world's engine.
+const engineID = "7TJD:ZKX4"
+
 const waitFor = 10 * time.Second
 
 // world is a machine: processes, namespaces and a Docker engine that a test
@@ -64,7 +67,7 @@ func newWorld(t *testing.T) *world {
 	dir := t.TempDir()
 	k := &fakeKernel{inodes: map[string]uint64{}, links: map[string]bool{}, routes: map[uint64]bool{}, adopted: map[string]bool{}}
 	w := &world{T: t, kernel: k, dir: dir, clock: &clock{now: time.Unix(1_700_000_000, 0)}}
-	w.engine = &fakeEngine{T: t, socket: filepath.Join(dir, "docker.sock"), containers: map[string]*container{}}
+	w.engine = &fakeEngine{T: t, socket: filepath.Join(dir, "docker.sock"), id: engineID, containers: map[string]*container{}}
 	w.Resolver = New(Config{Kernel: k, DockerSocket: w.engine.socket, OurPrefix: "vpc-h1-", Logger: slog.New(slog.DiscardHandler)})
 	w.proc, w.netnsDir, w.now = filepath.Join(dir, "proc"), filepath.Join(dir, "netns"), w.clock.Now
 	must(t, os.Mkdir(w.netnsDir, 0o755))
@@ -138,7 +141,7 @@ func (w *world) stop(c *container) {
 
 func (w *world) isAt(target string, kind string, inode uint64) Place {
 	w.Helper()
-	p, err := w.Locate(w.Context(), target)
+	p, err := w.Locate(w.Context(), target, engineID)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -150,14 +153,14 @@ func (w *world) isAt(target string, kind string, inode uint64) Place {
 
 func (w *world) isGone(target string) {
 	w.Helper()
-	if p, err := w.Locate(w.Context(), target); !errors.Is(err, ErrGone) {
+	if p, err := w.Locate(w.Context(), target, engineID); !errors.Is(err, ErrGone) {
 		w.Fatalf("%s: %+v, %v; want ErrGone", target, p, err)
 	}
 }
 
 func (w *world) isUnknown(target string) {
 	w.Helper()
-	if p, err := w.Locate(w.Context(), target); err == nil || errors.Is(err, ErrGone) {
+	if p, err := w.Locate(w.Context(), target, engineID); err == nil || errors.Is(err, ErrGone) {
 		w.Fatalf("%s: %+v, %v; want an error that is not ErrGone", target, p, err)
 	}
 }
@@ -252,6 +255,7 @@ type fakeEngine struct {
 	socket string
 
 	mu         sync.Mutex
+	id         string // engineID unless a test has another engine answer
 	containers map[string]*container
 	asked      int // inspections so far
 	streams    map[chan string]struct{}
@@ -263,6 +267,12 @@ func (f *fakeEngine) put(c *container) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.containers[c.ID] = c
+}
+
+func (f *fakeEngine) remove(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.containers, id)
 }
 
 func (f *fakeEngine) inspections() int {
@@ -291,6 +301,10 @@ func (f *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Unlock()
 	switch {
 	case raw != nil && raw(w, r):
+	case r.URL.Path == "/info":
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		fmt.Fprintf(w, `{"ID":%q,"Name":"host"}`, f.id)
 	case r.URL.Path == "/events":
 		f.serveEvents(w, r)
 	default:

@@ -37,6 +37,9 @@ type Workload struct {
 	Display string
 	// Kind is netns, pid, docker or tap.
 	Kind string
+	// Engine is the id of the container engine, "" for other kinds: only its
+	// word counts when it is asked about the container later.
+	Engine string
 	// IfName is the name the link will have in the workload.
 	IfName string
 }

@@ -48,9 +48,12 @@ type NetworkInterface struct {
 
 // Attachment binds an interface to a workload on a host.
 type Attachment struct {
-	Host           string
-	Target         string // canonical: netns:NAME, pid:N, docker:ID, tap:NAME
-	Display        string
+	Host    string
+	Target  string // canonical: netns:NAME, pid:N, docker:ID, tap:NAME
+	Display string
+	// Engine is the id of the engine that has the container, "" for others and
+	// where it was not asked.
+	Engine         string `json:",omitempty"`
 	IfName         string
 	NoDefaultRoute bool
 	// ClientToken of the call that attached it, if any.

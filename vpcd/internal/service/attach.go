@@ -175,7 +175,7 @@ func (c *change) attach(w host.Workload, req *attachRequest) (*record.NetworkInt
 	}
 	eni.DeleteOnDetach = req.spec != nil && !api.Val(req.Keep)
 	eni.Attached = &record.Attachment{
-		Host: c.hostName, Target: w.Target, Display: w.Display, IfName: w.IfName,
+		Host: c.hostName, Target: w.Target, Display: w.Display, Engine: w.Engine, IfName: w.IfName,
 		NoDefaultRoute: api.Val(req.NoDefaultRoute), ClientToken: req.ClientToken,
 	}
 	c.bind(eni, instance, freeDeviceIndex(siblings))
@@ -300,7 +300,7 @@ func (s *Service) attachNetworkInterface(ctx context.Context, who Caller, in *ap
 		attached.DeleteOnDetach = false
 		attached.Attached = &record.Attachment{
 			Host: instance.Host, Target: instance.Target, Display: instance.Display,
-			IfName: w.IfName, NoDefaultRoute: !route,
+			Engine: w.Engine, IfName: w.IfName, NoDefaultRoute: !route,
 		}
 		// Written unchanged: two changes to one workload must collide.
 		c.tx.Put(record.Instances+instance.InstanceId, instance)

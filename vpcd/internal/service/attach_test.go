@@ -36,6 +36,9 @@ func (h *workloads) Resolve(_ context.Context, target, ifname string, _ bool) (h
 		ifname = "eth0"
 	}
 	w := host.Workload{Target: target, Display: target, Kind: targetKind(target), IfName: ifname}
+	if w.Kind == "docker" {
+		w.Engine = "E1"
+	}
 	if target == "docker:web" {
 		w.Target = containerID
 	}
@@ -87,7 +90,7 @@ func TestAttachWorkload(t *testing.T) {
 		t.Errorf("attachment is %+v", a)
 	}
 	rec, _ := store.Get[*record.NetworkInterface](y.store.Snapshot(), record.Interfaces+i.NetworkInterfaceId)
-	if want := (record.Attachment{Host: "h1", Target: containerID, Display: "docker:web", IfName: "eth0"}); rec.Attached == nil || *rec.Attached != want {
+	if want := (record.Attachment{Host: "h1", Target: containerID, Display: "docker:web", Engine: "E1", IfName: "eth0"}); rec.Attached == nil || *rec.Attached != want {
 		t.Errorf("record has %+v, want %+v", rec.Attached, want)
 	}
 	// The host reports the port: only then it is attached.

@@ -17,7 +17,8 @@ func (s *session) statusCommand() *cobra.Command {
 		func(*cobra.Command, []string) error { return s.status(wait) })
 	cmd.Long = "Show whether the hosts are ready. Exit code 0: the store is open, the last pass succeeded and every\n" +
 		"program is attached. 7: no daemon. 10: starting, degraded, or the brake is on.\n" +
-		"Workloads that are away do not count: they are named below the hosts."
+		"Workloads that are away do not count: they are named below the hosts. The interface of one that\n" +
+		"will not come back is kept for it until `vpc detach`, unless its container is known to be removed."
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until they are")
 	return cmd
 }
