@@ -281,15 +281,21 @@ type DeleteSubnetRequest struct {
 
 // DeleteTagsRequest is the request of action DeleteTags.
 type DeleteTagsRequest struct {
-	DryRun    *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
-	Resources []string `json:"Resources,omitempty" ec2:"query=ResourceId,xml=resourceId,item=item,required"`
-	Tags      []Tag    `json:"Tags,omitempty" ec2:"query=Tag,xml=tag,item=item"`
+	DryRun    *bool        `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	Resources []string     `json:"Resources,omitempty" ec2:"query=ResourceId,xml=resourceId,item=item,required"`
+	Tags      []DeletedTag `json:"Tags,omitempty" ec2:"query=Tag,xml=tag,item=item"`
 }
 
 // DeleteVpcRequest is the request of action DeleteVpc.
 type DeleteVpcRequest struct {
 	VpcId  string `json:"VpcId,omitempty" ec2:"query=VpcId,xml=VpcId,required"`
 	DryRun *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+}
+
+// DeletedTag is the shape of that name.
+type DeletedTag struct {
+	Key   string  `json:"Key,omitempty" ec2:"query=Key,xml=key"`
+	Value *string `json:"Value,omitempty" ec2:"query=Value,xml=value"`
 }
 
 // DescribeAccountAttributesRequest is the request of action DescribeAccountAttributes.

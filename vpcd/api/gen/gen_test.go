@@ -140,7 +140,15 @@ func TestTrim(t *testing.T) {
 	if m.Shapes["S"].Enum != nil {
 		t.Error("open left the values")
 	}
-	for _, bad := range []string{"keep", "keep Nope A", "drop A Nope", "cut A"} {
+	of := m.Shapes["GetAResult"].Members[0].Shape
+	item := m.Shapes[of].Member.Shape
+	if err := trim(m, []string{"split GetAResult As New"}); err != nil {
+		t.Fatal(err)
+	}
+	if s := m.Shapes["GetAResult"]; s.Members[0].Shape != "NewList" || m.Shapes["NewList"].Member.Shape != "New" || m.Shapes["New"] != m.Shapes[item] || m.Shapes[of].Member.Shape != item {
+		t.Errorf("split left %v, items %v of %v", s.Members, m.Shapes["NewList"].Member, m.Shapes[of].Member)
+	}
+	for _, bad := range []string{"keep", "keep Nope A", "drop A Nope", "cut A", "split GetAResult As", "split GetAResult Nope B", "split GetARequest A B", "split GetAResult As A"} {
 		if err := trim(small(), []string{bad}); err == nil {
 			t.Errorf("rule %q was accepted", bad)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -67,6 +68,12 @@ func trim(m *model, rules []string) error {
 		if s == nil {
 			return fmt.Errorf("trim: %q: no such shape", rule)
 		}
+		if verb == "split" {
+			if err := split(m, s, names); err != nil {
+				return fmt.Errorf("trim: %q: %w", rule, err)
+			}
+			continue
+		}
 		for _, n := range names {
 			if !slices.ContainsFunc(s.Members, func(o member) bool { return o.Name == n }) {
 				return fmt.Errorf("trim: %q: no member %s", rule, n)
@@ -83,6 +90,32 @@ func trim(m *model, rules []string) error {
 			return fmt.Errorf("trim: %q: unknown verb", rule)
 		}
 	}
+	return nil
+}
+
+// split gives the list that is member args[0] of s items of a shape of their
+// own, args[1], so that it can differ from the shape it is a copy of.
+func split(m *model, s *shape, args []string) error {
+	if len(args) != 2 {
+		return errors.New("want a member and a new shape")
+	}
+	i := slices.IndexFunc(s.Members, func(o member) bool { return o.Name == args[0] })
+	if i < 0 {
+		return fmt.Errorf("no member %s", args[0])
+	}
+	list, item := m.Shapes[s.Members[i].Shape], args[1]
+	if list == nil || list.Type != "list" || m.Shapes[list.Member.Shape] == nil {
+		return fmt.Errorf("%s is no list of shapes", args[0])
+	}
+	if m.Shapes[item] != nil || m.Shapes[item+"List"] != nil {
+		return fmt.Errorf("there is a shape %s or %sList already", item, item)
+	}
+	items, of := *list, *list.Member
+	of.Shape = item
+	items.Member = &of
+	m.Shapes[item], m.Shapes[item+"List"] = m.Shapes[list.Member.Shape], &items
+	s.Members = slices.Clone(s.Members)
+	s.Members[i].Shape = item + "List"
 	return nil
 }
 

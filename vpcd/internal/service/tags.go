@@ -281,11 +281,12 @@ func (s *Service) createTags(ctx context.Context, caller Caller, req *api.Create
 	return &api.CreateTagsResult{}, revision, err
 }
 
-// deleteTags removes the named tags, or all where none is named. A tag with a
-// value is removed only if it has that value; one that is not there is no error.
+// deleteTags removes the named tags, or all where none is named. A tag named with
+// a value, the empty one too, is removed only if it has that value; one that is
+// not there is no error.
 func (s *Service) deleteTags(ctx context.Context, caller Caller, req *api.DeleteTagsRequest) (*api.DeleteTagsResult, int64, error) {
 	for i, t := range req.Tags {
-		if err := checkTag(t, "Tags."+strconv.Itoa(i)); err != nil {
+		if err := checkTag(api.Tag{Key: t.Key, Value: api.Val(t.Value)}, "Tags."+strconv.Itoa(i)); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -305,11 +306,13 @@ func (s *Service) deleteTags(ctx context.Context, caller Caller, req *api.Delete
 	return &api.DeleteTagsResult{}, revision, err
 }
 
-func tagNamed(t api.Tag, named []api.Tag) bool {
+func tagNamed(t api.Tag, named []api.DeletedTag) bool {
 	if len(named) == 0 {
 		return true
 	}
-	return slices.ContainsFunc(named, func(n api.Tag) bool { return n.Key == t.Key && (n.Value == "" || n.Value == t.Value) })
+	return slices.ContainsFunc(named, func(n api.DeletedTag) bool {
+		return n.Key == t.Key && (n.Value == nil || *n.Value == t.Value)
+	})
 }
 
 var tagFilters = map[string]func(api.TagDescription) []string{

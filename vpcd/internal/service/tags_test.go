@@ -43,9 +43,12 @@ func TestTagsOfEveryKind(t *testing.T) {
 		}
 	}
 	do[api.CreateTagsResult](b, &api.CreateTagsRequest{Resources: ids[:1], Tags: []api.Tag{{Key: "x", Value: "2"}}})
-	do[api.DeleteTagsResult](b, &api.DeleteTagsRequest{Resources: ids, Tags: []api.Tag{{Key: "Name"}, {Key: "x", Value: "other"}, {Key: "absent"}}})
+	do[api.DeleteTagsResult](b, &api.DeleteTagsRequest{Resources: ids, Tags: []api.DeletedTag{{Key: "Name"}, {Key: "x", Value: api.Ptr("")}, {Key: "absent"}}})
 	if got := b.tagsOf(ids[0]); got != "x=2 " {
 		t.Errorf("vpc has %q", got)
+	}
+	if got := b.tagsOf(ids[1]); got != "" {
+		t.Errorf("a tag with an empty value is left where that one is named: %q", got)
 	}
 	do[api.DeleteTagsResult](b, &api.DeleteTagsRequest{Resources: ids})
 	if left := do[api.DescribeTagsResult](b, &api.DescribeTagsRequest{}).Tags; len(left) != 0 {

@@ -213,3 +213,15 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestDecodeAbsentOrEmpty: a tag to delete without a value and one with an empty
+// value are two requests.
+func TestDecodeAbsentOrEmpty(t *testing.T) {
+	var request api.DeleteTagsRequest
+	if err := decodeJSON([]byte(`{"Resources":["vpc-1"],"Tags":[{"Key":"a"},{"Key":"b","Value":""}]}`), &request); err != nil {
+		t.Fatal(err)
+	}
+	if tags := request.Tags; len(tags) != 2 || tags[0].Value != nil || tags[1].Value == nil || *tags[1].Value != "" {
+		t.Errorf("%+v", tags)
+	}
+}

@@ -96,6 +96,8 @@ func TestRequests(t *testing.T) {
 		"sg add x --vpc prod --tag a=b": {
 			`CreateSecurityGroup {"Description":"x","GroupName":"x","VpcId":"vpc-00000000000000001","TagSpecifications":[{"ResourceType":"security-group","Tags":[{"Key":"a","Value":"b"}]}]}`},
 		"sg revoke sgr-00000000000000007": {`RevokeSecurityGroupIngress {"GroupId":"` + sg + `","SecurityGroupRuleIds":["sgr-00000000000000007"]}`},
+		"tag rm sg:web a":                 {`DeleteTags {"Resources":["` + sg + `"],"Tags":[{"Key":"a"}]}`},
+		"tag rm sg:web a= b=c":            {`DeleteTags {"Resources":["` + sg + `"],"Tags":[{"Key":"a","Value":""},{"Key":"b","Value":"c"}]}`},
 		"tag add sg:web a=b=c":            {`CreateTags {"Resources":["` + sg + `"],"Tags":[{"Key":"a","Value":"b=c"}]}`},
 	} {
 		b := newBench(t)

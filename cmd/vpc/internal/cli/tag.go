@@ -37,7 +37,7 @@ func (s *session) tagCommand() *cobra.Command {
 		})
 	list := verb("list [OBJECT]", "List tags", "vpc tag list\nvpc tag list subnet:web", args(0, 1),
 		func(_ *cobra.Command, a []string) error { return s.listTags(a) })
-	add.Long, rm.Long, list.Long = "Set tags. "+refs, "Remove tags. "+refs, "List tags. "+refs
+	add.Long, rm.Long, list.Long = "Set tags. "+refs, "Remove tags: KEY whatever its value, KEY=VALUE with that value only, and KEY= with none. "+refs, "List tags. "+refs
 	return group("tag", "Tags of any resource", "  vpc tag add subnet:web team=blue", add, list, rm)
 }
 
@@ -64,13 +64,17 @@ func (s *session) tagged(ref string) (object, error) {
 	return object{}, usagef("%q does not say what it is: write an id or NOUN:NAME, where NOUN is %s", ref, strings.Join(words, ", "))
 }
 
-// untag removes a tag only if it has the value, where one is given; an empty
-// value stands for any.
+// untag removes a tag only if it has the value, where one is given: KEY stands
+// for any, KEY= for the empty one.
 func (s *session) untag(o object, keys []string) error {
-	var tags []api.Tag
+	var tags []api.DeletedTag
 	for _, k := range keys {
-		key, value, _ := strings.Cut(k, "=")
-		tags = append(tags, api.Tag{Key: key, Value: value})
+		key, value, given := strings.Cut(k, "=")
+		tag := api.DeletedTag{Key: key}
+		if given {
+			tag.Value = &value
+		}
+		tags = append(tags, tag)
 	}
 	res, err := change[api.DeleteTagsResult](s, "DeleteTags", &api.DeleteTagsRequest{Resources: []string{o.id}, Tags: tags})
 	if err != nil {
