@@ -75,12 +75,12 @@ func loadTLS(certFile, keyFile string) (*tls.Config, error) {
 	if certFile == "" || keyFile == "" {
 		return nil, errors.New("--ec2-tls-cert and --ec2-tls-key: one needs the other")
 	}
-	if err := checkKeyFile(keyFile); err != nil {
-		return nil, err
-	}
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
 		return nil, fmt.Errorf("--ec2-tls-cert %s, --ec2-tls-key %s: %w", certFile, keyFile, err)
+	}
+	if err := checkKeyFile(keyFile); err != nil {
+		return nil, err
 	}
 	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}}, nil
 }
