@@ -71,7 +71,7 @@ func (s *story) tagsAndFilters() {
 	s.same("what has the tag", slices.Sorted(slices.Values(kinds)), []string{"network-interface", "subnet", "vpc"})
 	found := do[api.DescribeNetworkInterfacesResult](s, api.DescribeNetworkInterfacesRequest{Filters: by("tag:team", "*green", "status", "available")}).NetworkInterfaces
 	s.same("interfaces by tag", len(found), 1)
-	do[struct{}](s, api.DeleteTagsRequest{Resources: []string{s.vpc, s.subnets[0], s.eni}, Tags: []api.Tag{{Key: "team"}, {Key: "empty"}}})
+	do[struct{}](s, api.DeleteTagsRequest{Resources: []string{s.vpc, s.subnets[0], s.eni}, Tags: []api.DeletedTag{{Key: "team"}, {Key: "empty"}}})
 	s.same("tags left", len(do[api.DescribeTagsResult](s, api.DescribeTagsRequest{Filters: by("key", "team,empty")}).Tags), 0)
 }
 

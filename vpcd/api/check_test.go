@@ -48,7 +48,7 @@ func TestCheckMessages(t *testing.T) {
 		want string
 	}{
 		{&CreateVpcRequest{InstanceTenancy: "a\x1b\u202e"}, `InvalidParameterValue: value (a\x1b\u202e) for parameter InstanceTenancy is invalid: it must be one of default, dedicated, host`},
-		{&CreateVpcRequest{InstanceTenancy: strings.Repeat("x", 100)}, "InvalidParameterValue: value (" + strings.Repeat("x", 80) + "...) for parameter InstanceTenancy is invalid: it must be one of default, dedicated, host"},
+		{&CreateVpcRequest{InstanceTenancy: strings.Repeat("x", 300)}, "InvalidParameterValue: value (" + strings.Repeat("x", printableMax) + "...) for parameter InstanceTenancy is invalid: it must be one of default, dedicated, host"},
 		{&CreateVpcRequest{TagSpecifications: []TagSpecification{{ResourceType: "cat"}}}, "InvalidParameterValue: value (cat) for parameter TagSpecifications.0.ResourceType is invalid: it must be one of " +
 			strconv.Itoa(len(Enums["ResourceType"])) + " values, such as " + strings.Join(Enums["ResourceType"][:3], ", ")},
 	} {

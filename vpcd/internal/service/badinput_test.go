@@ -74,7 +74,7 @@ func badTags(t *testing.T, id string, refuse func(req any, code, field string)) 
 	for _, key := range []string{"", "aws:x", "AWS:x", "a\nb", "\x00", "\u202ex", strings.Repeat("k", 128)} {
 		refuse(&api.CreateTagsRequest{Resources: []string{id}, Tags: []api.Tag{{Key: key, Value: "v"}}}, "InvalidParameterValue", "Tags.0.Key")
 	}
-	refuse(&api.DeleteTagsRequest{Resources: []string{id}, Tags: []api.Tag{{Key: "a"}, {Key: "aws:x"}}}, "InvalidParameterValue", "Tags.1.Key")
+	refuse(&api.DeleteTagsRequest{Resources: []string{id}, Tags: []api.DeletedTag{{Key: "a"}, {Key: "aws:x"}}}, "InvalidParameterValue", "Tags.1.Key")
 	refuse(&api.CreateTagsRequest{Resources: []string{id}, Tags: []api.Tag{{Key: "a"}, {Key: "a"}}}, "InvalidParameterValue", "Tags.1.Key")
 	refuse(&api.CreateTagsRequest{Resources: []string{id}, Tags: manyTags(51)}, "TagLimitExceeded", "Tags")
 	refuse(&api.CreateTagsRequest{Resources: []string{id}}, "MissingParameter", "Tags")
