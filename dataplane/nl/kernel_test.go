@@ -48,9 +48,12 @@ func testHost(t testing.TB) *Kernel {
 	return k
 }
 
-func (k *Kernel) make(t testing.TB, role string) string {
+// vpc is the id of a VPC of the test's.
+func vpc(n int) string { return fmt.Sprintf("vpc-%017x", n) }
+
+func (k *Kernel) make(t testing.TB, n int) string {
 	t.Helper()
-	name := k.Netns(role)
+	name := k.Netns(vpc(n))
 	if err := k.Drivers().Namespaces.Put(ctx, name, struct{}{}); err != nil {
 		t.Fatal(err)
 	}
@@ -60,9 +63,9 @@ func (k *Kernel) make(t testing.TB, role string) string {
 func pathOf(name string) string { return filepath.Join(runDir, name) }
 
 // stranger makes a namespace that is not ours: another host's.
-func stranger(t testing.TB, role string) spec.Netns {
+func stranger(t testing.TB) spec.Netns {
 	t.Helper()
-	n, err := Identify(pathOf(testHost(t).make(t, role)))
+	n, err := Identify(pathOf(testHost(t).make(t, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +116,7 @@ func by(t testing.TB, path string, fn func(c *conn) error) {
 func TestNamespaces(t *testing.T) {
 	k := testHost(t)
 	d := k.Drivers().Namespaces
-	a, b := k.Netns("a"), k.Netns("b")
+	a, b := k.Netns(vpc(1)), k.Netns(vpc(2))
 	want := map[string]struct{}{a: {}, b: {}}
 	home, err := Identify("/proc/thread-self/ns/net")
 	must(t, err)
@@ -146,7 +149,7 @@ func TestNamespaces(t *testing.T) {
 // finds itself elsewhere.
 func TestThreadsComeBack(t *testing.T) {
 	k := testHost(t)
-	path := pathOf(k.make(t, "a"))
+	path := pathOf(k.make(t, 1))
 	home, err := Identify("/proc/thread-self/ns/net")
 	must(t, err)
 	errs := make(chan error)
@@ -175,8 +178,8 @@ func TestThreadsComeBack(t *testing.T) {
 func TestHalfMadeNamespace(t *testing.T) {
 	k := testHost(t)
 	d := k.Drivers().Namespaces
-	k.make(t, "other") // makes the directory
-	name := k.Netns("half")
+	k.make(t, 2) // makes the directory
+	name := k.Netns(vpc(1))
 	must(t, os.WriteFile(pathOf(name), nil, 0o444))
 	want := map[string]struct{}{name: {}}
 	if _, ok := have(t, d, want)[name]; ok {
@@ -193,7 +196,7 @@ func TestHalfMadeNamespace(t *testing.T) {
 		t.Fatal("not repaired")
 	}
 	// A second mount on the same name is undone as well.
-	must(t, unix.Mount(pathOf(k.Netns("other")), pathOf(name), "none", unix.MS_BIND, ""))
+	must(t, unix.Mount(pathOf(k.Netns(vpc(2))), pathOf(name), "none", unix.MS_BIND, ""))
 	must(t, d.Delete(ctx, name))
 	if _, err := os.Stat(pathOf(name)); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("left behind: %v", err)
@@ -204,7 +207,7 @@ func TestHalfMadeNamespace(t *testing.T) {
 // socket into the old one is not used again.
 func TestReplacedNamespace(t *testing.T) {
 	k := testHost(t)
-	name := k.make(t, "a")
+	name := k.make(t, 1)
 	d := k.Drivers().Links
 	key := LinkKey{name, 4001}
 	br := Link{Kind: Bridge, Name: "br0", Alias: "test", MAC: spec.MAC{2, 1, 0, 0, 0, 1}, MTU: 1400}
@@ -223,7 +226,7 @@ func TestReplacedNamespace(t *testing.T) {
 
 func TestSysctls(t *testing.T) {
 	k := testHost(t)
-	a, b := k.make(t, "a"), k.make(t, "b")
+	a, b := k.make(t, 1), k.make(t, 2)
 	d := k.Drivers().Sysctls
 	want := map[SysctlKey]string{
 		{a, "net/ipv4/ip_forward"}:                    "0",
@@ -231,15 +234,15 @@ func TestSysctls(t *testing.T) {
 		{a, "net/ipv4/conf/all/send_redirects"}:       "0",
 		{a, "net/ipv4/ip_local_port_range"}:           "20000 30000",
 		{a, "net/not_in_this_kernel/anything"}:        "7",
-		{k.Netns("missing"), "net/ipv4/ip_forward"}:   "0",
+		{k.Netns(vpc(9)), "net/ipv4/ip_forward"}:      "0",
 		{b, "net/ipv4/conf/default/send_redirects"}:   "0",
 		{b, "net/ipv4/conf/lo/arp_announce"}:          "2",
 		{b, "net/ipv4/conf/default/accept_redirects"}: "0",
 	}
-	if got := have(t, d, want); got[SysctlKey{k.Netns("missing"), "net/ipv4/ip_forward"}] != "" {
+	if got := have(t, d, want); got[SysctlKey{k.Netns(vpc(9)), "net/ipv4/ip_forward"}] != "" {
 		t.Fatalf("read from a missing namespace: %v", got)
 	}
-	delete(want, SysctlKey{k.Netns("missing"), "net/ipv4/ip_forward"})
+	delete(want, SysctlKey{k.Netns(vpc(9)), "net/ipv4/ip_forward"})
 	converge(t, "sysctl", d, SysctlKey.Compare, want)
 	must(t, In(pathOf(a), func() error {
 		v, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
@@ -274,7 +277,7 @@ func TestSysctlPathStaysInNet(t *testing.T) {
 
 func TestQueries(t *testing.T) {
 	k := testHost(t)
-	name := k.make(t, "a")
+	name := k.make(t, 1)
 	links := k.Drivers().Links
 	must(t, links.Put(ctx, LinkKey{name, 4100}, Link{Kind: Bridge, Name: "br0", Alias: "test", MTU: 1400}))
 	got, err := LinkByName(pathOf(name), "br0")

@@ -36,11 +36,10 @@ func (d links) Put(_ context.Context, key LinkKey, v Link) error {
 	}
 	var peer *conn
 	if v.Kind == Veth {
-		var release func()
-		if peer, release, err = d.k.peer(v); err != nil {
+		if peer, err = foreign(v.Peer); err != nil {
 			return err
 		}
-		defer release()
+		defer peer.close()
 	}
 	if !missing {
 		same, err := same(c, have, v, peer)
@@ -59,17 +58,7 @@ func (d links) Put(_ context.Context, key LinkKey, v Link) error {
 			return err
 		}
 	}
-	if err := correct(c, have, v.Name, v.Alias, v.MAC, v.MTU); err != nil {
-		return err
-	}
-	if v.PeerNetns == "" || v.Kind != Veth {
-		return nil
-	}
-	other, err := peer.link(have.peer, "")
-	if err != nil {
-		return fmt.Errorf("other end in %s: %w", v.PeerNetns, err)
-	}
-	return correct(peer, other, v.PeerName, "", v.PeerMAC, v.MTU)
+	return correct(c, have, v.Name, v.Alias, v.MAC, v.MTU)
 }
 
 // check refuses what the kernel would take and we could not find again, or
@@ -84,31 +73,18 @@ func check(key LinkKey, v Link) error {
 		return fmt.Errorf("link names %q and %q must have 1 to %d bytes", v.Name, v.PeerName, unix.IFNAMSIZ-1)
 	case v.Alias == "" || len(v.Alias) > maxAlias || strings.ContainsRune(v.Alias, '\n'):
 		return fmt.Errorf("alias %q must be one line of 1 to %d bytes", v.Alias, maxAlias)
-	case v.Kind == Veth && v.PeerNetns == "" && v.Peer == (spec.Netns{}) && v.PeerName == "":
+	case v.Kind == Veth && v.Peer == (spec.Netns{}) && v.PeerName == "":
 		return errors.New("where its workload is cannot be found out at the moment")
 	case v.Kind != Bridge && v.PeerName == "":
 		return errors.New("the other end has no name")
-	case v.Kind == Veth && (v.PeerNetns == "") == (v.Peer == spec.Netns{}):
-		return errors.New("a veth's other end is either in our namespace or in another's")
+	case v.Kind == Veth && v.Peer == (spec.Netns{}):
+		return errors.New("the other end is in no namespace")
 	}
 	return nil
 }
 
 // maxAlias bounds an alias so that a tap's origin fits behind it.
 const maxAlias = 63
-
-// peer opens the namespace of the other end and says how to let go of it.
-func (k *Kernel) peer(v Link) (*conn, func(), error) {
-	if v.PeerNetns != "" {
-		c, err := k.conn(v.PeerNetns)
-		return c, func() {}, err
-	}
-	c, err := foreign(v.Peer)
-	if err != nil {
-		return nil, nil, err
-	}
-	return c, c.close, nil
-}
 
 // same reports whether a link can be corrected to v, or must be made anew.
 func same(c *conn, have linkState, v Link, peer *conn) (bool, error) {
@@ -118,30 +94,21 @@ func same(c *conn, have linkState, v Link, peer *conn) (bool, error) {
 	if v.Kind != Veth {
 		return true, nil
 	}
-	if v.PeerIndex != 0 && have.peer != v.PeerIndex {
-		return false, nil
-	}
 	return c.leadsTo(have, peer.fd(), peer.id)
 }
 
-// create makes the link and reads it back. A link of ours that holds the name
-// or the index of either end is left from something no longer wanted: within
-// our namespaces it gives way, in others' it does not.
+// create makes the link and reads it back. A link of ours that holds the name is
+// left from something no longer wanted and gives way; one that holds the name of
+// the other end is the workload's and does not.
 func (d links) create(c *conn, key LinkKey, v Link, peer *conn) (linkState, error) {
 	err := createOnce(c, key, v, peer)
 	if errors.Is(err, unix.EEXIST) {
 		if err := d.clear(c, 0, v.Name); err != nil {
 			return linkState{}, err
 		}
-		if v.PeerNetns != "" {
-			err := errors.Join(d.clear(peer, 0, v.PeerName), d.clear(peer, v.PeerIndex, ""))
-			if err != nil {
-				return linkState{}, err
-			}
-		}
 		err = createOnce(c, key, v, peer)
 	}
-	if errors.Is(err, unix.EEXIST) && v.PeerNetns == "" {
+	if errors.Is(err, unix.EEXIST) && v.Kind == Veth {
 		return linkState{}, fmt.Errorf("create %s %s: the workload may have a link named %s: %w", v.Kind, v.Name, v.PeerName, err)
 	}
 	if err != nil {
@@ -225,49 +192,35 @@ func (d links) remove(c *conn, have linkState) error {
 	return fmt.Errorf("link %s in %s is a %q, which is not ours", have.name, c.name, have.kind)
 }
 
-// world is one listing of all our links. Which ends belong together is only
-// known when all namespaces have been read.
-type world struct {
-	k       *Kernel
-	want    map[LinkKey]Link
-	conns   map[string]*conn
-	links   map[LinkKey]linkState
-	byIndex map[int][]LinkKey
-}
-
 // Observe lists the links of all our namespaces. Other kinds (the loopback,
 // tunnels that the kernel makes by itself) are not ours.
 func (d links) Observe(ctx context.Context, want map[LinkKey]Link) (map[LinkKey]Link, error) {
-	w := &world{d.k, want, map[string]*conn{}, map[LinkKey]linkState{}, map[int][]LinkKey{}}
+	out := map[LinkKey]Link{}
 	err := d.k.each(ctx, func(c *conn) error {
 		list, err := c.links()
 		for _, s := range list {
 			key := LinkKey{c.name, s.index}
-			w.conns[c.name], w.links[key] = c, s
-			w.byIndex[s.index] = append(w.byIndex[s.index], key)
+			wanted, hinted := want[key]
+			v, ours, err := c.value(s, wanted, hinted)
+			if err != nil {
+				return fmt.Errorf("%v: %w", key, err)
+			}
+			if ours {
+				out[key] = v
+			}
 		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := map[LinkKey]Link{}
-	for key, s := range w.links {
-		v, ok, err := w.value(key, s)
-		if err != nil {
-			return nil, fmt.Errorf("%v: %w", key, err)
-		}
-		if ok {
-			out[key] = v
-		}
-	}
 	return out, nil
 }
 
-// value is a link as a Link; false for what has no key of its own.
-func (w *world) value(key LinkKey, s linkState) (Link, bool, error) {
+// value is a link as a Link; false for what is not ours. What is wanted, if it
+// is, fills in what the kernel does not keep.
+func (c *conn) value(s linkState, wanted Link, hinted bool) (Link, bool, error) {
 	v := Link{Name: s.name, Alias: s.alias, MAC: s.mac, MTU: s.mtu}
-	wanted, hinted := w.want[key]
 	if hinted && wanted.MAC == (spec.MAC{}) {
 		v.MAC = spec.MAC{}
 	}
@@ -289,20 +242,8 @@ func (w *world) value(key LinkKey, s linkState) (Link, bool, error) {
 		wrong = append(wrong, successor(s, wanted))
 	case "veth":
 		v.Kind = Veth
-		other, err := w.partner(key, s)
-		if err != nil {
+		if err := c.fillPeer(&v, s, wanted); err != nil {
 			return v, false, err
-		}
-		if other != (LinkKey{}) && !w.leads(key, other) {
-			return v, false, nil
-		}
-		if err := w.fillPeer(&v, key, s, other, wanted); err != nil {
-			return v, false, err
-		}
-		if o, ok := w.links[other]; ok && o.mtu != s.mtu {
-			wrong = append(wrong, fmt.Sprintf("other end's mtu %d", o.mtu))
-		} else if ok && o.genMode >= 0 && o.genMode != genModeNone {
-			wrong = append(wrong, "other end's IPv6 link-local on")
 		}
 	default:
 		return v, false, nil
@@ -311,54 +252,10 @@ func (w *world) value(key LinkKey, s linkState) (Link, bool, error) {
 	return v, true, nil
 }
 
-// partner finds the other end of a pair among our links.
-func (w *world) partner(key LinkKey, s linkState) (LinkKey, error) {
-	for _, other := range w.byIndex[s.peer] {
-		o := w.links[other]
-		if other == key || o.kind != "veth" || o.peer != key.Index {
-			continue
-		}
-		c := w.conns[other.Netns]
-		ok, err := w.conns[key.Netns].leadsTo(s, c.fd(), c.id)
-		if ok || err != nil {
-			return other, err
-		}
-	}
-	return LinkKey{}, nil
-}
-
-// leads decides which end of a pair has the key: the wanted one, else the one
-// with the alias, else the lower. Exactly one does, or pruning the other would
-// take the pair away.
-func (w *world) leads(a, b LinkKey) bool {
-	_, wantA := w.want[a]
-	_, wantB := w.want[b]
-	aliasA, aliasB := w.links[a].alias != "", w.links[b].alias != ""
-	switch {
-	case wantA != wantB:
-		return wantA
-	case aliasA != aliasB:
-		return aliasA
-	}
-	return a.Compare(b) < 0
-}
-
 // fillPeer says where a pair leads. The kernel tells only a number for the
-// namespace; which one that is can be asked of our own and of the one wanted.
-// A pair that leads anywhere else has no peer and is made anew.
-func (w *world) fillPeer(v *Link, key LinkKey, s linkState, other LinkKey, wanted Link) error {
-	v.PeerIndex = s.peer
-	if wanted.Kind == Veth && wanted.PeerIndex == 0 {
-		v.PeerIndex = 0
-	}
-	if other != (LinkKey{}) {
-		o := w.links[other]
-		v.PeerNetns, v.PeerName, v.PeerMAC = other.Netns, o.name, o.mac
-		if wanted.Kind == Veth && wanted.PeerMAC == (spec.MAC{}) {
-			v.PeerMAC = spec.MAC{}
-		}
-		return nil
-	}
+// namespace; which one that is can be asked of the one wanted. A pair that leads
+// anywhere else has no peer and is made anew.
+func (c *conn) fillPeer(v *Link, s linkState, wanted Link) error {
 	if wanted.Kind != Veth || wanted.Peer == (spec.Netns{}) {
 		return nil
 	}
@@ -368,7 +265,7 @@ func (w *world) fillPeer(v *Link, key LinkKey, s linkState, other LinkKey, wante
 		return nil
 	}
 	defer f.Close()
-	ok, err := w.conns[key.Netns].leadsTo(s, uint32(f.Fd()), id)
+	ok, err := c.leadsTo(s, uint32(f.Fd()), id)
 	if err != nil || !ok {
 		return err
 	}

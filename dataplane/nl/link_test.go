@@ -19,71 +19,10 @@ import (
 
 func mac(n byte) spec.MAC { return spec.MAC{2, 0x0e, 0, 0, 0, n} }
 
-func patch(peer string) Link {
-	return Link{
-		Kind: Veth, Name: "patch0", Alias: "patch of a subnet", MAC: mac(1), MTU: 1450,
-		PeerNetns: peer, PeerName: "s-1", PeerIndex: 200001, PeerMAC: mac(2),
-	}
-}
-
 func port(n spec.Netns, i int) Link {
 	return Link{
 		Kind: Veth, Name: fmt.Sprintf("p%d", i), Alias: fmt.Sprintf("eni-%d", i), MAC: mac(byte(i)), MTU: 1450,
 		Peer: n, PeerName: "eth0", PeerMAC: mac(byte(i + 100)),
-	}
-}
-
-func TestPatchBetweenOurNamespaces(t *testing.T) {
-	k := testHost(t)
-	s, f := k.make(t, "subnet"), k.make(t, "fabric")
-	d := k.Drivers().Links
-	key := LinkKey{s, 100001}
-	want := map[LinkKey]Link{key: patch(f)}
-	converge(t, "link", d, LinkKey.Compare, want)
-	// Whoever is asked without a hint says the same, once.
-	if got := have(t, d, nil); len(got) != 1 || got[key] != want[key] {
-		t.Fatalf("%+v", got)
-	}
-	for _, place := range []struct {
-		netns string
-		index int
-	}{{s, 100001}, {f, 200001}} {
-		by(t, pathOf(place.netns), func(c *conn) error {
-			l, err := c.link(place.index, "")
-			if err == nil && (l.up || l.genMode == 0) {
-				err = fmt.Errorf("created up or with a link-local address: %+v", l)
-			}
-			return err
-		})
-	}
-	for name, tamper := range map[string]func(c *conn) error{
-		"name":       func(c *conn) error { return c.setLink(200001, attrName("renamed")) },
-		"mac":        func(c *conn) error { return c.setLink(200001, attrMAC(mac(99))) },
-		"mtu":        func(c *conn) error { return c.setLink(200001, attrMTU(1300)) },
-		"deletion":   func(c *conn) error { return c.deleteLink(200001) },
-		"link-local": func(c *conn) error { return c.setLink(200001, genMode(0)) },
-	} {
-		by(t, pathOf(f), tamper)
-		if got := have(t, d, want); got[key] == want[key] {
-			t.Errorf("%s at the other end not seen: %+v", name, got)
-		}
-		converge(t, "link after "+name, d, LinkKey.Compare, want)
-	}
-	// Without its mark, or with the mark on the wrong end, a pair is one object
-	// still: two would mean that pruning the second takes the first along.
-	by(t, pathOf(s), func(c *conn) error { return c.setLink(key.Index, attrAlias("")) })
-	if got := have(t, d, nil); len(got) != 1 {
-		t.Fatalf("%+v", got)
-	}
-	by(t, pathOf(f), func(c *conn) error { return c.setLink(200001, attrAlias("mine")) })
-	if got := have(t, d, want); len(got) != 1 || got[key].Kind != Veth {
-		t.Fatalf("%+v", got)
-	}
-	converge(t, "link", d, LinkKey.Compare, want)
-	must(t, d.Delete(ctx, key))
-	must(t, d.Delete(ctx, key))
-	if got := have(t, d, nil); len(got) != 0 {
-		t.Fatalf("left: %+v", got)
 	}
 }
 
@@ -95,8 +34,8 @@ func genMode(mode byte) *vnl.RtAttr {
 
 func TestPortIntoWorkload(t *testing.T) {
 	k := testHost(t)
-	s := k.make(t, "subnet")
-	n := stranger(t, "workload")
+	s := k.make(t, 1)
+	n := stranger(t)
 	d := k.Drivers().Links
 	key := LinkKey{s, 100002}
 	want := map[LinkKey]Link{key: port(n, 2)}
@@ -105,12 +44,36 @@ func TestPortIntoWorkload(t *testing.T) {
 	if err != nil || facts.MAC != want[key].PeerMAC || facts.MTU != 1450 || facts.Up {
 		t.Fatalf("%+v, %v", facts, err)
 	}
+	by(t, pathOf(s), func(c *conn) error {
+		l, err := c.link(key.Index, "")
+		if err == nil && (l.up || l.genMode == 0) {
+			err = fmt.Errorf("created up or with a link-local address: %+v", l)
+		}
+		return err
+	})
+	for name, tamper := range map[string]func(c *conn) error{
+		"name":       func(c *conn) error { return c.setLink(key.Index, attrName("renamed")) },
+		"alias":      func(c *conn) error { return c.setLink(key.Index, attrAlias("")) },
+		"mac":        func(c *conn) error { return c.setLink(key.Index, attrMAC(mac(99))) },
+		"mtu":        func(c *conn) error { return c.setLink(key.Index, attrMTU(1300)) },
+		"deletion":   func(c *conn) error { return c.deleteLink(key.Index) },
+		"link-local": func(c *conn) error { return c.setLink(key.Index, genMode(0)) },
+	} {
+		by(t, pathOf(s), tamper)
+		if got := have(t, d, want); got[key] == want[key] {
+			t.Errorf("%s not seen: %+v", name, got)
+		}
+		converge(t, "link after "+name, d, LinkKey.Compare, want)
+	}
+	if facts, err = LinkByName(n.Path, "eth0"); err != nil {
+		t.Fatal(err)
+	}
 	// The workload may rename its end; it may not give it away.
 	by(t, n.Path, func(c *conn) error { return c.setLink(facts.Index, attrName("lan0")) })
 	if got := have(t, d, want); got[key] != want[key] {
 		t.Fatalf("%+v", got[key])
 	}
-	other := stranger(t, "other")
+	other := stranger(t)
 	f, err := os.Open(other.Path)
 	must(t, err)
 	defer f.Close()
@@ -122,12 +85,18 @@ func TestPortIntoWorkload(t *testing.T) {
 	if _, err := LinkByName(other.Path, "lan0"); err == nil {
 		t.Fatal("the old pair is still there")
 	}
+	for range 2 {
+		must(t, d.Delete(ctx, key))
+	}
+	if got := have(t, d, nil); len(got) != 0 {
+		t.Fatalf("left: %+v", got)
+	}
 }
 
 func TestReplacedWorkloadIsRefused(t *testing.T) {
 	k := testHost(t)
-	s := k.make(t, "subnet")
-	n := stranger(t, "workload")
+	s := k.make(t, 1)
+	n := stranger(t)
 	n.Inode++
 	d := k.Drivers()
 	if err := d.Links.Put(ctx, LinkKey{s, 100003}, port(n, 3)); !errors.Is(err, ErrReplaced) {
@@ -147,10 +116,10 @@ func TestReplacedWorkloadIsRefused(t *testing.T) {
 
 func TestBridgeAndOccupants(t *testing.T) {
 	k := testHost(t)
-	s, f := k.make(t, "subnet"), k.make(t, "fabric")
+	s := k.make(t, 1)
 	d := k.Drivers().Links
 	// A pair sits on the bridge's index and another bridge on its name.
-	must(t, d.Put(ctx, LinkKey{s, 100001}, patch(f)))
+	must(t, d.Put(ctx, LinkKey{s, 100001}, port(stranger(t), 1)))
 	must(t, d.Put(ctx, LinkKey{s, 100009}, Link{Kind: Bridge, Name: "br0", Alias: "old", MTU: 1500}))
 	key := LinkKey{s, 100001}
 	want := map[LinkKey]Link{key: {Kind: Bridge, Name: "br0", Alias: "subnet", MAC: mac(7), MTU: 9000}}
@@ -180,7 +149,7 @@ func TestBridgeAndOccupants(t *testing.T) {
 }
 
 func TestLinkThatCannotBe(t *testing.T) {
-	good := patch("vpc-x-f")
+	good := port(spec.Netns{Path: "/x", Inode: 1}, 1)
 	for name, change := range map[string]func(k *LinkKey, v *Link){
 		"loopback's index": func(k *LinkKey, _ *Link) { k.Index = 1 },
 		"long name":        func(_ *LinkKey, v *Link) { v.Name = strings.Repeat("x", 16) },
@@ -188,8 +157,8 @@ func TestLinkThatCannotBe(t *testing.T) {
 		"no alias":         func(_ *LinkKey, v *Link) { v.Alias = "" },
 		"two lines":        func(_ *LinkKey, v *Link) { v.Alias = "a\nb" },
 		"other kind":       func(_ *LinkKey, v *Link) { v.Kind = "dummy" },
-		"no peer":          func(_ *LinkKey, v *Link) { v.PeerNetns = "" },
-		"two peers":        func(_ *LinkKey, v *Link) { v.Peer.Path = "/x" },
+		"no peer":          func(_ *LinkKey, v *Link) { v.Peer = spec.Netns{} },
+		"unknown place":    func(_ *LinkKey, v *Link) { v.Peer, v.PeerName = spec.Netns{}, "" },
 		"no peer name":     func(_ *LinkKey, v *Link) { v.PeerName = "" },
 	} {
 		key, v := LinkKey{"vpc-x-s", 7}, good
@@ -208,11 +177,11 @@ func TestLinkThatCannotBe(t *testing.T) {
 
 func TestBridgePorts(t *testing.T) {
 	k := testHost(t)
-	s := k.make(t, "subnet")
+	s := k.make(t, 1)
 	d := k.Drivers()
 	br, p := LinkKey{s, 100001}, LinkKey{s, 100002}
 	must(t, d.Links.Put(ctx, br, Link{Kind: Bridge, Name: "br0", Alias: "subnet", MAC: mac(7), MTU: 1450}))
-	must(t, d.Links.Put(ctx, p, port(stranger(t, "workload"), 2)))
+	must(t, d.Links.Put(ctx, p, port(stranger(t), 2)))
 	want := map[LinkKey]BridgePort{p: {Master: br.Index}}
 	converge(t, "port", d.BridgePorts, LinkKey.Compare, want)
 	by(t, pathOf(s), func(c *conn) error {
@@ -242,7 +211,7 @@ func TestBridgePorts(t *testing.T) {
 	}
 	must(t, d.BridgePorts.Delete(ctx, p))
 	must(t, d.BridgePorts.Delete(ctx, LinkKey{s, 9}))
-	must(t, d.BridgePorts.Delete(ctx, LinkKey{k.Netns("gone"), 9}))
+	must(t, d.BridgePorts.Delete(ctx, LinkKey{k.Netns(vpc(9)), 9}))
 	if got := have(t, d.BridgePorts, want); len(got) != 0 {
 		t.Fatalf("%v", got)
 	}
@@ -250,11 +219,11 @@ func TestBridgePorts(t *testing.T) {
 
 func TestUpsAddressesNeighboursForwarding(t *testing.T) {
 	k := testHost(t)
-	s := k.make(t, "subnet")
+	s := k.make(t, 1)
 	d := k.Drivers()
 	br, p := LinkKey{s, 100001}, LinkKey{s, 100002}
 	must(t, d.Links.Put(ctx, br, Link{Kind: Bridge, Name: "br0", Alias: "subnet", MAC: mac(7), MTU: 1450}))
-	must(t, d.Links.Put(ctx, p, port(stranger(t, "workload"), 2)))
+	must(t, d.Links.Put(ctx, p, port(stranger(t), 2)))
 	must(t, d.BridgePorts.Put(ctx, p, BridgePort{Master: br.Index}))
 
 	converge(t, "up", d.Ups, LinkKey.Compare, map[LinkKey]Up{br: {}, p: {}})
@@ -334,7 +303,7 @@ func adopted(t *testing.T) (d links, key LinkKey, n spec.Netns, want map[LinkKey
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
 		t.Skip("no /dev/net/tun here")
 	}
-	key, n = LinkKey{k.make(t, "subnet"), 100004}, stranger(t, "monitor")
+	key, n = LinkKey{k.make(t, 1), 100004}, stranger(t)
 	return links{k}, key, n, map[LinkKey]Link{key: {
 		Kind: Tap, Name: "p4", Alias: "eni-4", MAC: mac(4), MTU: 1450, Peer: n, PeerName: "tap0",
 	}}
@@ -475,7 +444,7 @@ func TestTapWhoseOriginIsGone(t *testing.T) {
 	openTap(t, n, "tap0", false)
 	must(t, d.Put(ctx, key, want[key]))
 	name := filepath.Base(n.Path)
-	must(t, namespaces{&Kernel{prefix: strings.TrimSuffix(name, "monitor")}}.Delete(ctx, name))
+	must(t, namespaces{&Kernel{prefix: strings.TrimSuffix(name, vpc(1))}}.Delete(ctx, name))
 	must(t, d.Delete(ctx, key))
 	if got := have(t, d, nil); len(got) != 0 {
 		t.Fatalf("%v", got)
@@ -484,10 +453,10 @@ func TestTapWhoseOriginIsGone(t *testing.T) {
 
 func TestLatencyOfOnePort(t *testing.T) {
 	k := testHost(t)
-	s := k.make(t, "subnet")
+	s := k.make(t, 1)
 	d := k.Drivers()
 	must(t, d.Links.Put(ctx, LinkKey{s, 100001}, Link{Kind: Bridge, Name: "br0", Alias: "subnet", MTU: 1450}))
-	n := stranger(t, "workload")
+	n := stranger(t)
 	key := LinkKey{s, 100002}
 	w := Workload{
 		Netns: n, Name: "eth0", MAC: mac(102), MTU: 1450,
@@ -520,13 +489,13 @@ func TestListingManyNamespaces(t *testing.T) {
 	k := testHost(t)
 	d := k.Drivers()
 	const count = 100
-	fabric := k.make(t, "fabric")
+	n := stranger(t)
 	want := map[LinkKey]Link{}
 	start := time.Now()
 	for i := range count {
-		v := patch(fabric)
-		v.PeerName, v.PeerIndex = fmt.Sprintf("s-%d", i), 200000+i
-		want[LinkKey{k.make(t, fmt.Sprintf("s%d", i)), 100000 + i}] = v
+		v := port(n, i)
+		v.PeerName = fmt.Sprintf("s-%d", i)
+		want[LinkKey{k.make(t, i), 100000 + i}] = v
 	}
 	t.Logf("%d namespaces made in %v", count, time.Since(start))
 	start = time.Now()
@@ -546,8 +515,8 @@ func TestListingManyNamespaces(t *testing.T) {
 // says which name it is.
 func TestNameTakenInWorkload(t *testing.T) {
 	k := testHost(t)
-	s := k.make(t, "subnet")
-	n := stranger(t, "workload")
+	s := k.make(t, 1)
+	n := stranger(t)
 	by(t, n.Path, func(c *conn) error { return c.createBridge(5, "eth0", mac(5)) })
 	d := k.Drivers().Links
 	err := d.Put(ctx, LinkKey{s, 100002}, port(n, 2))

@@ -13,11 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// role is what follows the prefix in a name of ours. The prefix alone would not
-// do: that of the host "a" also begins the names of the host "a-b". What is no
-// VPC's is shorter than an id's digits, or the host "a-vpc" would take the VPCs
-// of the host "a" for its own.
-var role = regexp.MustCompile(`^([^-/]{1,16}|vpc-[0-9a-f]{17})$`)
+// role is what follows the prefix in a name of ours: the id of a VPC, which has
+// 17 hexadecimal digits. Anything looser would take a person's namespace for
+// ours and delete it, or those of the host "a-b" for those of the host "a".
+var role = regexp.MustCompile(`^vpc-[0-9a-f]{17}$`)
 
 // owns reports whether a name in /run/netns is of this host.
 func (k *Kernel) owns(name string) bool {

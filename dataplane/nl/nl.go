@@ -2,8 +2,8 @@
 // neighbours and sysctls of one host: one delta driver for each kind of kernel
 // object. It is the only package that speaks rtnetlink.
 //
-// What is ours: every namespace whose name is the host's prefix and a role, and
-// everything in it. Inside the namespaces of workloads ours are the end of a
+// What is ours: every namespace whose name is the host's prefix and a VPC's id,
+// and everything in it. Inside the namespaces of workloads ours are the end of a
 // veth pair whose other end is ours, and the addresses and routes that carry
 // our protocol number.
 //
@@ -46,8 +46,9 @@ func Open(host string) *Kernel {
 	return &Kernel{prefix: "vpc-" + host + "-", conns: map[string]*conn{}}
 }
 
-// Netns is the full name of one of our namespaces: the prefix and role.
-func (k *Kernel) Netns(role string) string { return k.prefix + role }
+// Netns is the full name of one of our namespaces: the prefix and the VPC's id,
+// "vpc-" and 17 hexadecimal digits.
+func (k *Kernel) Netns(vpc string) string { return k.prefix + vpc }
 
 // Close gives back the sockets. The kernel objects stay.
 func (k *Kernel) Close() {
@@ -130,27 +131,22 @@ const (
 	Tap    = "tap"
 )
 
-// Link is a link in one of our namespaces, down when created. A pair with both
-// ends in our namespaces is one Link, under the key of either end; its alias
-// is on that end.
+// Link is a link in one of our namespaces, down when created.
 type Link struct {
 	Kind string // Bridge, Veth or Tap
 	Name string // of our end
-	// Alias is what people see with `ip -d link`. It marks the end that has
-	// the key, so it must not be empty; at most 63 bytes without newline.
+	// Alias is what people see with `ip -d link`: whose link it is. At least one
+	// byte, at most 63, without newline.
 	Alias string
 	MAC   spec.MAC // of our end
 	MTU   int      // of both ends, bytes
 
-	// The other end of a Veth lives in PeerNetns, one of our namespaces by
-	// name, or in Peer, anyone's namespace. A Tap is taken from Peer, where it
-	// is called PeerName, and given back on deletion. A Veth without either,
-	// and without PeerName, may lead anywhere; it is listed and never made.
-	PeerNetns string
-	Peer      spec.Netns
-	PeerName  string
-	PeerIndex int // zero leaves the choice to the kernel
-	PeerMAC   spec.MAC
+	// The other end of a Veth lives in Peer, anyone's namespace. A Tap is taken
+	// from Peer, where it is called PeerName, and given back on deletion. A Veth
+	// without Peer and PeerName may lead anywhere; it is listed and never made.
+	Peer     spec.Netns
+	PeerName string
+	PeerMAC  spec.MAC
 
 	// Wrong is empty in what is wanted. A listing puts here what is wrong in
 	// the kernel and no other field can say, for example "stp on".

@@ -12,7 +12,7 @@ import (
 // listed must not hide the workloads of others.
 func TestRestlessWorkload(t *testing.T) {
 	k := testHost(t)
-	inside, quiet, restless := k.make(t, "inside"), k.make(t, "quiet"), k.make(t, "restless")
+	inside, quiet, restless := k.make(t, 1), k.make(t, 2), k.make(t, 3)
 	d := k.Drivers()
 	want := map[int]Workload{}
 	for i, name := range []string{quiet, restless} {

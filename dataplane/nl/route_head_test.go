@@ -41,8 +41,8 @@ func (c *conn) addRoute(index int, dst netip.Prefix, metric uint32) error {
 func crowded(t testing.TB, routes int) (Drivers, map[int]Workload, int) {
 	t.Helper()
 	k := testHost(t)
-	n := stranger(t, "workload")
-	d, key := k.Drivers(), LinkKey{k.make(t, "subnet"), 100002}
+	n := stranger(t)
+	d, key := k.Drivers(), LinkKey{k.make(t, 1), 100002}
 	must(t, d.Links.Put(ctx, key, port(n, 2)))
 	must(t, d.Ups.Put(ctx, key, Up{}))
 	want := map[int]Workload{key.Index: {
@@ -108,7 +108,7 @@ func TestTooManyRoutesToZero(t *testing.T) {
 }
 
 func TestRoutesOfEmptyNamespace(t *testing.T) {
-	n := stranger(t, "empty")
+	n := stranger(t)
 	by(t, n.Path, func(c *conn) error {
 		for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 			if list, err := c.defaultRoutes(family); len(list) != 0 || err != nil {

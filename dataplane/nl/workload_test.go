@@ -23,8 +23,8 @@ func addr(s string) netip.Addr     { return netip.MustParseAddr(s) }
 func attached(t *testing.T) (*Kernel, Drivers, LinkKey, Workload) {
 	t.Helper()
 	k := testHost(t)
-	s := k.make(t, "subnet")
-	n := stranger(t, "workload")
+	s := k.make(t, 1)
+	n := stranger(t)
 	d := k.Drivers()
 	key := LinkKey{s, 100002}
 	must(t, d.Links.Put(ctx, key, port(n, 2)))
@@ -187,20 +187,18 @@ func TestWorkloadGone(t *testing.T) {
 // other end has our number; only the one that leads to us is touched.
 func TestLookalikeIsNotConfigured(t *testing.T) {
 	_, d, key, w := attached(t)
-	away := stranger(t, "away")
+	away := stranger(t)
 	must(t, d.Links.Delete(ctx, key))
-	by(t, w.Netns.Path, func(c *conn) error {
-		peer, err := foreign(away)
+	by(t, away.Path, func(c *conn) error {
+		peer, err := foreign(w.Netns)
 		if err != nil {
 			return err
 		}
 		defer peer.close()
-		return c.createVeth(7, Link{Name: "fake0", MTU: 1500, PeerName: "x", PeerIndex: key.Index}, peer)
+		return c.createVeth(key.Index, Link{Name: "x", MTU: 1500, PeerName: "fake0"}, peer)
 	})
-	// The real one comes later in every listing.
-	ours := port(w.Netns, 2)
-	ours.PeerIndex = 70
-	must(t, d.Links.Put(ctx, key, ours))
+	// The real one is made later and comes later in every listing.
+	must(t, d.Links.Put(ctx, key, port(w.Netns, 2)))
 	converge(t, "workload", d.Workloads, byIndex, map[int]Workload{key.Index: w})
 	if facts, err := LinkByName(w.Netns.Path, "fake0"); err != nil || facts.Up || facts.MTU != 1500 {
 		t.Fatalf("%+v, %v", facts, err)

@@ -68,7 +68,8 @@ func (k *Kernel) Drivers() nl.Drivers {
 		Namespaces: &driver[string, struct{}]{k: k, kind: "namespace", m: &k.namespaces},
 		Sysctls: &driver[nl.SysctlKey, string]{k: k, kind: "sysctl", m: &k.sysctls,
 			needs: func(key nl.SysctlKey, _ string) error { return k.needsNetns(key.Netns) }},
-		Links:       &driver[nl.LinkKey, nl.Link]{k: k, kind: "link", m: &k.links, needs: k.needsPeer},
+		Links: &driver[nl.LinkKey, nl.Link]{k: k, kind: "link", m: &k.links,
+			needs: func(key nl.LinkKey, _ nl.Link) error { return k.needsNetns(key.Netns) }},
 		BridgePorts: &driver[nl.LinkKey, nl.BridgePort]{k: k, kind: "port", m: &k.ports, needs: k.needsMaster},
 		Addresses: &driver[nl.AddressKey, struct{}]{k: k, kind: "address", m: &k.addresses,
 			needs: func(key nl.AddressKey, _ struct{}) error { return k.needsLink(key.Netns, key.Index) }},
@@ -93,19 +94,7 @@ func (k *Kernel) needsLink(netns string, index int) error {
 	if _, ok := k.links[nl.LinkKey{Netns: netns, Index: index}]; ok {
 		return nil
 	}
-	for _, l := range k.links {
-		if l.PeerNetns == netns && l.PeerIndex == index {
-			return nil
-		}
-	}
 	return fmt.Errorf("no link %d in %s", index, netns)
-}
-
-func (k *Kernel) needsPeer(key nl.LinkKey, v nl.Link) error {
-	if err := k.needsNetns(key.Netns); err != nil || v.PeerNetns == "" {
-		return err
-	}
-	return k.needsNetns(v.PeerNetns)
 }
 
 func (k *Kernel) needsMaster(key nl.LinkKey, v nl.BridgePort) error {
@@ -127,7 +116,7 @@ func (k *Kernel) needsPort(index int, _ nl.Workload) error {
 // collect removes what lost what it depends on, from the top down.
 func (k *Kernel) collect() {
 	maps.DeleteFunc(k.sysctls, func(key nl.SysctlKey, _ string) bool { return k.needsNetns(key.Netns) != nil })
-	maps.DeleteFunc(k.links, func(key nl.LinkKey, v nl.Link) bool { return k.needsPeer(key, v) != nil })
+	maps.DeleteFunc(k.links, func(key nl.LinkKey, _ nl.Link) bool { return k.needsNetns(key.Netns) != nil })
 	maps.DeleteFunc(k.ports, func(key nl.LinkKey, v nl.BridgePort) bool { return k.needsMaster(key, v) != nil })
 	maps.DeleteFunc(k.addresses, func(key nl.AddressKey, _ struct{}) bool { return k.needsLink(key.Netns, key.Index) != nil })
 	maps.DeleteFunc(k.ups, func(key nl.LinkKey, _ nl.Up) bool { return k.needsLink(key.Netns, key.Index) != nil })

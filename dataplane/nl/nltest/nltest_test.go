@@ -29,8 +29,8 @@ func TestRefusesWhatDangles(t *testing.T) {
 	if d.BridgePorts.Put(ctx, p, nl.BridgePort{Master: 2}) == nil {
 		t.Fatal("a port without a link")
 	}
-	if d.Links.Put(ctx, p, nl.Link{Kind: nl.Veth, PeerNetns: "f"}) == nil {
-		t.Fatal("a pair into nowhere")
+	if d.Links.Put(ctx, nl.LinkKey{Netns: "f", Index: 3}, nl.Link{Kind: nl.Veth}) == nil {
+		t.Fatal("a pair out of nowhere")
 	}
 	if d.Workloads.Put(ctx, 9, nl.Workload{}) == nil {
 		t.Fatal("a workload without a port")
