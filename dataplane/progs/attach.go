@@ -131,7 +131,7 @@ func (a attachments) Put(_ context.Context, k Attachment, v Attached) error {
 		if a.tag(path, k.Index) != "" && l.Update(p.Program) == nil {
 			return nil
 		}
-		if err := os.Remove(path); err != nil {
+		if err := unpin(path); err != nil {
 			return err
 		}
 	}
@@ -156,14 +156,30 @@ func (s *Set) removeOthers(index int, keep Role) error {
 		if r == keep {
 			continue
 		}
-		if err := os.Remove(s.pin(r, index)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := unpin(s.pin(r, index)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Delete detaches by removing the pin, which is the link's last reference.
+// unpin detaches the link that is pinned at path, then forgets it; what has no
+// link there is only forgotten. Without its pin a link is freed some time later,
+// and until then it would hold its place against the next one.
+func unpin(path string) error {
+	if l, err := link.LoadPinnedLink(path, nil); err == nil {
+		err = errors.Join(l.Detach(), l.Close())
+		if err != nil {
+			return fmt.Errorf("detach %s: %w", path, err)
+		}
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Delete detaches; a link whose device is gone is only forgotten.
 func (a attachments) Delete(_ context.Context, k Attachment) error {
 	writes.Add(1)
 	return a.s.removeOthers(k.Index, "")

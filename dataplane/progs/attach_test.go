@@ -39,7 +39,7 @@ func openPlaces(t *testing.T, noTCX bool) *places {
 	host := fmt.Sprintf("pa%d-%d", os.Getpid(), worlds.Add(1))
 	p := &places{t: t, kernel: nl.Open(host)}
 	t.Cleanup(p.kernel.Close)
-	drivers, name := p.kernel.Drivers(), p.kernel.Netns("places")
+	drivers, name := p.kernel.Drivers(), p.kernel.Netns(inVPC)
 	p.must(drivers.Namespaces.Put(t.Context(), name, struct{}{}))
 	t.Cleanup(func() { p.must(drivers.Namespaces.Delete(context.Background(), name)) })
 	p.netns = "/run/netns/" + name
@@ -123,6 +123,27 @@ func TestAttachments(t *testing.T) {
 			}
 			if have, err := p.driver.Observe(ctx, nil); err != nil || len(have) != 0 {
 				t.Fatalf("after the end: %v, %v", have, err)
+			}
+		})
+	}
+}
+
+// TestPlaceIsFreeAtOnce: a program that was taken away, by the driver or with
+// the whole directory, is not in the way of the next one.
+func TestPlaceIsFreeAtOnce(t *testing.T) {
+	for name, noTCX := range map[string]bool{"kernel": false, "clsact": true} {
+		t.Run(name, func(t *testing.T) {
+			p, ctx := openPlaces(t, noTCX), t.Context()
+			eni := p.set.Current(progs.FromENI)
+			for i := range 300 {
+				if err := p.driver.Put(ctx, p.a, eni); err != nil {
+					t.Fatalf("the %d. time: %v", i, err)
+				}
+				if i%2 == 0 {
+					p.must(p.driver.Delete(ctx, p.a))
+				} else {
+					p.must(progs.Remove(p.set.Dir()))
+				}
 			}
 		})
 	}

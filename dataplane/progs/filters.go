@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -125,13 +126,17 @@ func (f filters) Delete(_ context.Context, k Attachment) error {
 	return f.s.removeOthers(k.Index, "")
 }
 
-// detach takes away every filter that dir knows of; pinned links need no such
-// thing, they end with their pin.
+// detach takes away every filter and every pinned link that dir knows of.
 func detach(dir string) error {
 	list, err := marks(dir)
 	errs := []error{err}
 	for k := range list {
 		errs = append(errs, nl.DeleteFilter(k.Netns, k.Index))
+	}
+	pins, err := filepath.Glob(filepath.Join(dir, "*"))
+	errs = append(errs, err)
+	for _, p := range pins {
+		errs = append(errs, unpin(p))
 	}
 	return errors.Join(errs...)
 }

@@ -148,9 +148,12 @@ type place struct {
 
 var ground place
 
+// inVPC is the VPC to which the namespaces of tests belong.
+const inVPC = "vpc-00000000000000001"
+
 func (g *place) prepare(host string, devices []int) {
 	g.kernel = nl.Open(host)
-	g.name = g.kernel.Netns("lab")
+	g.name = g.kernel.Netns(inVPC)
 	d := g.kernel.Drivers()
 	g.err = d.Namespaces.Put(ctx, g.name, struct{}{})
 	for i, index := range devices {

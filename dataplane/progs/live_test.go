@@ -1,55 +1,81 @@
 package progs_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"os"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/vpcfabric/vpc/dataplane/maps"
 	"github.com/vpcfabric/vpc/dataplane/nl"
 	"github.com/vpcfabric/vpc/dataplane/progs"
+	"github.com/vpcfabric/vpc/dataplane/spec"
 )
 
 // wire is a real pair of links: frames written to one end arrive at the other,
 // which is ann's port with its program.
 type wire struct {
 	*lab
-	socket int
-	far    int // ifindex of the workload's end
+	drivers nl.Drivers
+	inside  string     // the name of the VPC's namespace
+	outside spec.Netns // of ann's workload
+	socket  int        // of packets, in there
+	far     int        // ifindex of the workload's end
 }
 
-const farIndex = 7001
-
-func openWire(t *testing.T) *wire {
-	t.Helper()
-	town := openTown(t, progs.Config{})
-	k := nl.Open(fmt.Sprintf("progs%d.wire", os.Getpid()))
-	name := k.Netns("lab")
+// ownNetns makes a namespace that only this test uses.
+func (l *lab) ownNetns(role string) (nl.Drivers, spec.Netns, string) {
+	l.t.Helper()
+	k := nl.Open(fmt.Sprintf("progs%d.%s", os.Getpid(), role))
+	name := k.Netns(inVPC)
 	d := k.Drivers()
-	t.Cleanup(func() {
+	l.t.Cleanup(func() {
 		if err := d.Namespaces.Delete(ctx, name); err != nil {
-			t.Error(err)
+			l.t.Error(err)
 		}
 		k.Close()
 	})
-	port := nl.LinkKey{Netns: name, Index: maps.Slot(ann.slot).Index()}
-	town.must(d.Namespaces.Put(ctx, name, struct{}{}))
-	town.must(d.Links.Put(ctx, port, nl.Link{Kind: nl.Veth, Name: "port", Alias: "test", MTU: 9000, MAC: bob.mac(),
-		PeerNetns: name, PeerName: "far", PeerIndex: farIndex, PeerMAC: ann.mac()}))
-	town.must(d.Ups.Put(ctx, port, nl.Up{}))
-	town.must(d.Ups.Put(ctx, nl.LinkKey{Netns: name, Index: farIndex}, nl.Up{}))
-	town.netns = "/run/netns/" + name
-	town.enter()
-	driver := town.set.Attachments()
-	place := progs.Attachment{Index: port.Index, Netns: town.netns}
-	town.must(driver.Put(ctx, place, town.set.Current(progs.FromENI)))
-	s, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0)
-	town.must(err)
-	t.Cleanup(func() { unix.Close(s) })
-	return &wire{lab: town, socket: s, far: farIndex}
+	l.must(d.Namespaces.Put(ctx, name, struct{}{}))
+	n, err := nl.Identify("/run/netns/" + name)
+	l.must(err)
+	return d, n, name
+}
+
+func openWire(t *testing.T) *wire {
+	t.Helper()
+	w := &wire{lab: openTown(t, progs.Config{})}
+	var n spec.Netns
+	w.drivers, n, w.inside = w.ownNetns("wire")
+	_, w.outside, _ = w.ownNetns("far")
+	index := maps.Slot(ann.slot).Index()
+	port := nl.LinkKey{Netns: w.inside, Index: index}
+	w.must(w.drivers.Links.Put(ctx, port, nl.Link{Kind: nl.Veth, Name: "port", Alias: "test", MTU: 9000, MAC: bob.mac(),
+		Peer: w.outside, PeerName: "far", PeerMAC: ann.mac()}))
+	w.must(w.drivers.Ups.Put(ctx, port, nl.Up{}))
+	w.must(w.drivers.Workloads.Put(ctx, index, nl.Workload{Netns: w.outside, Name: "far", MAC: ann.mac(), MTU: 9000}))
+	w.netns = n.Path
+	w.enter()
+	w.attach(index)
+	facts, err := nl.LinkByName(w.outside.Path, "far")
+	w.must(err)
+	w.far = facts.Index
+	w.must(nl.In(w.outside.Path, func() (err error) {
+		w.socket, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0)
+		return err
+	}))
+	t.Cleanup(func() { unix.Close(w.socket) })
+	return w
+}
+
+func (w *wire) attach(index int) {
+	w.t.Helper()
+	place := progs.Attachment{Index: index, Netns: w.netns}
+	w.must(w.set.Attachments().Put(ctx, place, w.set.Current(progs.FromENI)))
 }
 
 func (w *wire) write(frame []byte) {
@@ -84,4 +110,74 @@ func TestLiveFrames(t *testing.T) {
 	// Above a page only the Ethernet header is linear.
 	w.expect(ann.frame(bob, header{proto: udp}, udpDatagram(datagram.sport, datagram.dport, 8000)), counters{"tx 101": 1, "rx 102": 1})
 	w.expect(ann.frame(bob, header{proto: tcp}, append(tcpSegment(1, 22, syn), make([]byte, 8000)...)), counters{"drop 101 ingress/security_group": 1})
+}
+
+// adopt gives n a tap for a port and returns its machine's side.
+func (w *wire) adopt(n nic) *os.File {
+	w.t.Helper()
+	var fd int
+	w.must(nl.In(w.outside.Path, func() (err error) {
+		if fd, err = unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err != nil {
+			return err
+		}
+		req, err := unix.NewIfreq("tap0")
+		if err != nil {
+			return err
+		}
+		req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
+		return unix.IoctlIfreq(fd, unix.TUNSETIFF, req)
+	}))
+	machine := os.NewFile(uintptr(fd), "tap0")
+	w.t.Cleanup(func() { machine.Close() })
+	key := nl.LinkKey{Netns: w.inside, Index: maps.Slot(n.slot).Index()}
+	w.must(w.drivers.Links.Put(ctx, key, nl.Link{Kind: nl.Tap, Name: "tap", Alias: "test", MTU: mtu, MAC: spec.PortMAC(n.eni),
+		Peer: w.outside, PeerName: "tap0"}))
+	w.must(w.drivers.Ups.Put(ctx, key, nl.Up{}))
+	w.attach(key.Index)
+	return machine
+}
+
+// arrives reads from a machine until the frame comes; the kernel may say things
+// of its own before.
+func (w *wire) arrives(machine *os.File, frame []byte) {
+	w.t.Helper()
+	w.must(machine.SetReadDeadline(time.Now().Add(5 * time.Second)))
+	buf := make([]byte, 4096)
+	for range 100 {
+		n, err := machine.Read(buf)
+		if err != nil {
+			w.t.Fatalf("%x did not arrive: %v", frame, err)
+		}
+		if bytes.Equal(buf[:n], frame) {
+			return
+		}
+	}
+	w.t.Fatalf("%x did not arrive", frame)
+}
+
+// TestLiveTap: a machine behind a tap gets what is for it. A tap has no other
+// end among the kernel's links, and what is sent there is lost.
+func TestLiveTap(t *testing.T) {
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		t.Skip("no /dev/net/tun here")
+	}
+	w := openWire(t)
+	machine := w.adopt(bob)
+	w.change(bob, func(p *maps.Port) { p.Tap = true })
+	w.apply()
+	frame := datagram.forth(0)
+	w.expect(frame, counters{"tx 101": 1, "rx 102": 1})
+	w.arrives(machine, frame)
+
+	router := netip.MustParseAddr("10.0.1.1")
+	_, err := machine.Write(ethernet(broadcast, bob.mac(), typeARP, arpPacket(1, bob.mac(), bob.addr, spec.MAC{}, router)))
+	w.must(err)
+	w.arrives(machine, ethernet(bob.mac(), bob.router, typeARP, arpPacket(2, bob.router, router, bob.mac(), bob.addr)))
+	before := w.counters()
+	_, err = machine.Write(datagram.back(0))
+	w.must(err)
+	eventually(t, "the answer is counted", func() bool { return len(w.counters().minus(before)) > 0 })
+	if got, want := w.counters().minus(before).String(), (counters{"tx 102": 1, "rx 101": 1}).String(); got != want {
+		t.Errorf("counters [%s], want [%s]", got, want)
+	}
 }
