@@ -110,8 +110,13 @@ func TestShortFlows(t *testing.T) {
 	}
 	// The shorter second sets the pace: an interface may open its share, here
 	// 512 pairs, in the 0.7 seconds that a closed one stays when room is short.
-	const table, perMillisecond = 4096, 30
-	l := openTown(t, progs.Config{FlowTable: table, Second: 10 * time.Millisecond})
+	const table, perMillisecond, second = 4096, 30, 10 * time.Millisecond
+	// A closed connection is remembered for 10 of these seconds, a tick of the
+	// kernel's coarse clock more or less. On a busy machine that may pass between
+	// two packets of ours, and what comes then is rightly a stray; one connection
+	// is held up on purpose.
+	const remembered, tick, heldUp = 10 * second, 2 * second, 1000
+	l := openTown(t, progs.Config{FlowTable: table, Second: second})
 	start := time.Now()
 	s := l.shooter()
 	pairs := [][2]nic{{ann, bob}, {bob, cat}, {cat, ann}}
@@ -122,6 +127,7 @@ func TestShortFlows(t *testing.T) {
 		ends := pairs[i%len(pairs)]
 		n := i / len(pairs)
 		f := flow{from: ends[0], to: ends[1], proto: tcp, sport: uint16(n), dport: 80}
+		last := start
 		for step, x := range []struct {
 			from  nic
 			frame []byte
@@ -129,10 +135,18 @@ func TestShortFlows(t *testing.T) {
 			{f.from, f.forth(syn)}, {f.to, f.back(syn | ack)}, {f.from, f.forth(ack)},
 			{f.from, f.forth(fin | ack)}, {f.to, f.back(fin | ack)}, {f.from, f.forth(ack)},
 		} {
+			for i == heldUp && step == 5 && time.Since(last) <= remembered+tick {
+				runtime.Gosched()
+			}
 			verdict, err := s.send(x.from, x.frame)
-			if err != nil || verdict != sent {
+			late := step > 0 && time.Since(last) > remembered-tick
+			if err != nil || verdict != sent && !late || verdict == sent && i == heldUp && step == 5 {
 				t.Fatalf("connection %d, packet %d: verdict %d, %v; counters [%s]", i, step, verdict, err, l.counters())
 			}
+			if verdict != sent {
+				break
+			}
+			last = time.Now()
 		}
 	}
 	if n := l.entries(); n > table {
