@@ -23,8 +23,13 @@ func (d *Dataplane) blame(err error) (failed map[spec.ENI]bool, isolated bool) {
 	for _, leaf := range leaves(err) {
 		eni, ok := spec.ENI(0), false
 		if e := (*delta.KeyError)(nil); errors.As(leaf, &e) {
+			held := (*nl.AdoptedError)(nil)
 			if k, isFDB := e.Key.(nl.FDBKey); isFDB {
 				eni, ok = spec.ENIOf(k.MAC)
+			} else if errors.As(leaf, &held) {
+				// Its namespace waits for it and nobody else does.
+				slot, _ := slotOf(held.Index)
+				eni, ok = owner[slot]
 			} else if slot, isPort := slotOf(e.Key); isPort {
 				eni, ok = owner[slot]
 			}

@@ -437,6 +437,15 @@ func TestTapWithoutRoom(t *testing.T) {
 	if got := have(t, d, want); got[key] != want[key] {
 		t.Errorf("it is not ours any more: %v", got)
 	}
+	// Nor does it end with its namespace.
+	err := namespaces{d.k}.Delete(ctx, key.Netns)
+	held := (*AdoptedError)(nil)
+	if !errors.As(err, &held) || held.Index != key.Index || !strings.Contains(err.Error(), "tap0 of "+n.Path) {
+		t.Errorf("the namespace's deletion: %v", err)
+	}
+	if got := have(t, d, want); got[key] != want[key] {
+		t.Errorf("it was lost: %v", got)
+	}
 }
 
 func TestTapWhoseOriginIsGone(t *testing.T) {
@@ -444,7 +453,7 @@ func TestTapWhoseOriginIsGone(t *testing.T) {
 	openTap(t, n, "tap0", false)
 	must(t, d.Put(ctx, key, want[key]))
 	name := filepath.Base(n.Path)
-	must(t, namespaces{&Kernel{prefix: strings.TrimSuffix(name, vpc(1))}}.Delete(ctx, name))
+	must(t, namespaces{&Kernel{prefix: strings.TrimSuffix(name, vpc(1)), conns: map[string]*conn{}}}.Delete(ctx, name))
 	must(t, d.Delete(ctx, key))
 	if got := have(t, d, nil); len(got) != 0 {
 		t.Fatalf("%v", got)

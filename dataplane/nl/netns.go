@@ -172,10 +172,15 @@ func (d namespaces) Put(_ context.Context, name string, _ struct{}) error {
 	})
 }
 
-// Delete takes the name away without waiting for the kernel's teardown.
+// Delete takes the name away without waiting for the kernel's teardown. While a
+// tap of somebody else's is inside, which could not be given back, it is an
+// AdoptedError: the device would end with its namespace.
 func (d namespaces) Delete(_ context.Context, name string) error {
 	if !d.k.owns(name) {
 		return fmt.Errorf("not a namespace name of ours (%s…)", d.k.prefix)
+	}
+	if err := d.k.in(name, (*conn).adopted); err != nil {
+		return err
 	}
 	d.k.drop(name)
 	path := filepath.Join(runDir, name)

@@ -52,6 +52,36 @@ func parseOrigin(s string) (alias string, o origin, ok bool) {
 	return alias, origin{spec.Netns{Path: parts[3], Inode: inode}, parts[0], parts[2] == "up"}, true
 }
 
+// AdoptedError says that a namespace of ours holds a tap of somebody else's.
+type AdoptedError struct {
+	Index        int // of the tap, as a LinkKey has it
+	Name, Inside string
+	// Origin is what the tap was called, and From the path of the namespace
+	// where that was.
+	Origin, From string
+}
+
+// Error names the device and what to do.
+func (e *AdoptedError) Error() string {
+	return fmt.Sprintf("tap %s of %s is still inside as %s: free its name there or end its owner, or move it out with `ip -n %s link set %s netns …`",
+		e.Origin, e.From, e.Name, e.Inside, e.Name)
+}
+
+// adopted is an AdoptedError for the first tap in the namespace that was taken
+// from somebody, nil without one.
+func (c *conn) adopted() error {
+	list, err := c.links()
+	if err != nil {
+		return err
+	}
+	for _, s := range list {
+		if _, o, ok := parseOrigin(s.alias); ok && s.kind == "tun" {
+			return &AdoptedError{Index: s.index, Name: s.name, Inside: c.name, Origin: o.name, From: o.netns.Path}
+		}
+	}
+	return nil
+}
+
 // putTap takes the device from the namespace of its owner, whose open
 // descriptor stays valid, or corrects one taken before.
 func (d links) putTap(c *conn, key LinkKey, v Link, have linkState, missing bool) error {
