@@ -39,18 +39,26 @@ type world struct {
 }
 
 // sysctlsOfOurs are set explicitly, because a new namespace inherits what the
-// host has: on a Docker host it would route.
+// host has: on a Docker host it would route. A port that has lost its program
+// meets nothing else: without a strict return path it could have another
+// subnet's router answer to an interface there, with a source route likewise;
+// and ARP is the programs' business alone. Of rp_filter the kernel takes the
+// larger of all's and the bridge's, and 2 is the loose one.
 var sysctlsOfOurs = map[string]string{
-	"net/ipv4/ip_forward":                  "0",
-	"net/ipv4/conf/all/send_redirects":     "0",
-	"net/ipv4/conf/default/send_redirects": "0",
-	"net/ipv4/conf/all/accept_redirects":   "0",
-	"net/ipv6/conf/all/disable_ipv6":       "1",
-	"net/ipv6/conf/default/disable_ipv6":   "1",
-	"net/ipv6/conf/all/accept_ra":          "0",
-	"net/bridge/bridge-nf-call-iptables":   "0",
-	"net/bridge/bridge-nf-call-ip6tables":  "0",
-	"net/bridge/bridge-nf-call-arptables":  "0",
+	"net/ipv4/ip_forward":                   "0",
+	"net/ipv4/conf/all/send_redirects":      "0",
+	"net/ipv4/conf/default/send_redirects":  "0",
+	"net/ipv4/conf/all/accept_redirects":    "0",
+	"net/ipv4/conf/all/rp_filter":           "1",
+	"net/ipv4/conf/default/rp_filter":       "1",
+	"net/ipv4/conf/all/accept_source_route": "0",
+	"net/ipv4/conf/all/arp_ignore":          "8",
+	"net/ipv6/conf/all/disable_ipv6":        "1",
+	"net/ipv6/conf/default/disable_ipv6":    "1",
+	"net/ipv6/conf/all/accept_ra":           "0",
+	"net/bridge/bridge-nf-call-iptables":    "0",
+	"net/bridge/bridge-nf-call-ip6tables":   "0",
+	"net/bridge/bridge-nf-call-arptables":   "0",
 }
 
 type expander struct {

@@ -19,7 +19,7 @@ type portFlag struct {
 }
 
 // portFlags close a port: without its program a frame reaches nothing but the
-// bridge's own addresses. A kernel that lacks one does not list it.
+// namespace's own addresses. A kernel that lacks one does not list it.
 var portFlags = []portFlag{
 	{vnl.IFLA_BRPORT_ISOLATED, "isolated", 1},
 	{vnl.IFLA_BRPORT_NEIGH_SUPPRESS, "neigh_suppress", 1},
