@@ -10,6 +10,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,8 +85,13 @@ const (
 type Agent struct {
 	cfg Config
 
-	// pass serialises passes and questions that need a plan.
-	pass sync.Mutex
+	// pass serialises passes and questions that need a plan: whose turn it is
+	// has put something in.
+	pass chan struct{}
+	// life ends with Run. What a caller asks for goes on when he hangs up, but
+	// not longer than that: then the kernel's handles are closed.
+	life context.Context
+	end  context.CancelFunc
 
 	mu       sync.Mutex
 	last     plan.Plan
@@ -117,14 +123,46 @@ func New(cfg Config) *Agent {
 	if cfg.Alive == nil {
 		cfg.Alive = func() {}
 	}
-	return &Agent{cfg: cfg}
+	a := &Agent{cfg: cfg, pass: make(chan struct{}, 1)}
+	a.life, a.end = context.WithCancel(context.Background())
+	return a
 }
 
 // ErrStuck ends an agent whose pass did not come back.
 var ErrStuck = errors.New("a pass over the kernel did not come back")
 
-// Run passes until ctx ends.
+// Run passes until ctx ends, once in an agent's life. When it returns nothing of
+// the agent's touches the kernel any more, unless the error is ErrStuck.
 func (a *Agent) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, a.end)
+	defer stop()
+	err := a.loop(ctx)
+	a.end()
+	if errors.Is(err, ErrStuck) {
+		return err
+	}
+	return cmp.Or(a.settled(), err)
+}
+
+// settled waits for a pass or question that a caller has under way; none begins
+// after the end of life.
+func (a *Agent) settled() error {
+	done := make(chan struct{})
+	go func() {
+		a.turn()()
+		close(done)
+	}()
+	return a.within(done)
+}
+
+// turn waits for everybody who touches the kernel and gives back how to let the
+// next one.
+func (a *Agent) turn() (done func()) {
+	a.pass <- struct{}{}
+	return func() { <-a.pass }
+}
+
+func (a *Agent) loop(ctx context.Context) error {
 	resync := time.NewTicker(a.cfg.Resync)
 	defer resync.Stop()
 	poll := time.NewTicker(pollPlaces)
@@ -191,12 +229,20 @@ func (a *Agent) guarded(ctx context.Context) error {
 		defer close(done)
 		a.Pass(ctx)
 	}()
+	if err := a.within(done); err != nil {
+		return err
+	}
+	a.cfg.Alive()
+	return ctx.Err()
+}
+
+// within waits for done, as long as a pass may take.
+func (a *Agent) within(done <-chan struct{}) error {
 	limit := time.NewTimer(a.cfg.PassLimit)
 	defer limit.Stop()
 	select {
 	case <-done:
-		a.cfg.Alive()
-		return ctx.Err()
+		return nil
 	case <-limit.C:
 		return fmt.Errorf("%w within %s", ErrStuck, a.cfg.PassLimit)
 	}
@@ -204,8 +250,10 @@ func (a *Agent) guarded(ctx context.Context) error {
 
 // Pass looks once at everything and makes the kernel follow.
 func (a *Agent) Pass(ctx context.Context) {
-	a.pass.Lock()
-	defer a.pass.Unlock()
+	defer a.turn()()
+	if a.life.Err() != nil {
+		return
+	}
 	w, err := a.cfg.Source.Snapshot(ctx)
 	if ctx.Err() != nil {
 		return

@@ -52,7 +52,7 @@ func (a *Agent) catchUp(ctx context.Context) bool {
 	a.mu.Unlock()
 	if behind {
 		// A caller that hangs up must not leave half of it.
-		a.Pass(context.WithoutCancel(ctx))
+		a.Pass(a.life)
 	}
 	return behind
 }
@@ -60,8 +60,10 @@ func (a *Agent) catchUp(ctx context.Context) bool {
 // Verify compares records, plan and kernel as they are now.
 func (l *Local) Verify(ctx context.Context) ([]api.Drift, error) {
 	a := l.agent
-	a.pass.Lock()
-	defer a.pass.Unlock()
+	defer a.turn()()
+	if err := a.life.Err(); err != nil {
+		return nil, err
+	}
 	w, err := a.cfg.Source.Snapshot(ctx)
 	if err != nil {
 		return nil, err
@@ -173,7 +175,7 @@ func (l *Local) keep(interfaces []string) func(spec.ENI) bool {
 }
 
 // Confirm lifts the brake for what it holds back now and passes at once.
-func (l *Local) Confirm(ctx context.Context) (int, error) {
+func (l *Local) Confirm(context.Context) (int, error) {
 	l.agent.mu.Lock()
 	held := l.agent.braked
 	l.agent.mu.Unlock()
@@ -183,7 +185,7 @@ func (l *Local) Confirm(ctx context.Context) (int, error) {
 	l.agent.cfg.Logger.Warn("the brake is lifted", "interfaces", strings.Join(held, ", "))
 	l.agent.cfg.Kernel.Lift(held)
 	// A caller that hangs up must not leave half of it.
-	l.agent.Pass(context.WithoutCancel(ctx))
+	l.agent.Pass(l.agent.life)
 	return len(held), nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"reflect"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/vpcfabric/vpc/dataplane"
@@ -153,4 +154,50 @@ func TestAttachBehindDetach(t *testing.T) {
 	if _, err := local.Resolve(t.Context(), "netns:web", "", true); err == nil || len(b.kernel.passes()) != 3 {
 		t.Errorf("its own link: %v after %d passes, want a refusal after one", err, len(b.kernel.passes()))
 	}
+}
+
+// TestEndWaitsForCallers: whoever runs an agent closes the kernel's handles when
+// Run returns, so a pass that a caller has set off is over by then, and none
+// begins later.
+func TestEndWaitsForCallers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- b.Run(ctx) }()
+		synctest.Wait()
+		hang := make(chan struct{})
+		b.kernel.do(func() { b.kernel.hang = hang })
+		b.source.do(func() { b.source.world = oneWorkload(11) })
+		local := b.Local(&occupied{kernel: b.kernel, passes: 9})
+		caller, hangUp := context.WithCancel(t.Context())
+		asked := make(chan struct{})
+		go func() {
+			defer close(asked)
+			_, _ = local.Resolve(caller, "netns:web", "", true)
+		}()
+		synctest.Wait()
+		hangUp()
+		cancel()
+		synctest.Wait()
+		select {
+		case err := <-ended:
+			t.Fatalf("Run returned over a pass that is under way: %v", err)
+		default:
+		}
+		close(hang)
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run ended with %v", err)
+		}
+		<-asked
+		passes := len(b.kernel.passes())
+		b.source.do(func() { b.source.world = oneWorkload(12) })
+		_, _ = local.Resolve(t.Context(), "netns:web", "", true)
+		if n := len(b.kernel.passes()); n != passes {
+			t.Error("a pass began after the end")
+		}
+		if _, err := local.Verify(t.Context()); !errors.Is(err, context.Canceled) {
+			t.Errorf("a question after the end: %v", err)
+		}
+	})
 }
