@@ -7,8 +7,10 @@
  * router itself; nothing else is ever passed to the kernel.
  */
 #include "lib/arp.h"
+#include "lib/denied.h"
 #include "lib/established.h"
 #include "lib/fragment.h"
+#include "lib/hits.h"
 #include "lib/install.h"
 #include "lib/related.h"
 #include "lib/service.h"
@@ -21,6 +23,7 @@ const enum flow_state *export_flow_state __attribute__((unused));
 const enum flow_flags *export_flow_flags __attribute__((unused));
 const enum flow_seen *export_flow_seen __attribute__((unused));
 const enum list_flags *export_list_flags __attribute__((unused));
+const enum hit_kind *export_hit_kind __attribute__((unused));
 const enum route_target *export_route_target __attribute__((unused));
 
 /* A GSO packet is as long as its segments will be, any other as its frame:
@@ -43,14 +46,20 @@ __noinline int first_packet(struct __sk_buff *skb, const struct packet *p, __u32
 	if (!p || !port)
 		return TC_ACT_SHOT;
 	f = flow_of(p);
-	if (decide(p, port, f, now, &d))
-		return drop_rule(skb, port->eni, d.stage << 8 | d.reason, 0);
+	if (recall_denied(p, slot, port, !f || p->syn || READ(f->state) == FLOW_DEAD, &d))
+		return drop_rule(skb, port->eni, d.stage << 8 | d.reason, d.rule);
+	if (decide(p, port, f, now, &d)) {
+		remember_denied(p, slot, &d);
+		count_refusal(&d, port, now);
+		return drop_rule(skb, port->eni, d.stage << 8 | d.reason, d.rule);
+	}
 	peer = port_at(d.peer_slot);
 	if (!peer || !dst_mac_ok(skb, port, peer))
 		return drop(skb, port->eni, STAGE_ROUTE, DROP_DST_MAC);
 	reason = f ? renew(p, slot, &d, f, now) : create(p, slot, &d, now);
 	if (reason)
 		return drop_rule(skb, port->eni, STAGE_FLOW << 8 | reason, 0);
+	count_verdicts(&d, port, peer, now);
 	return forward(skb, p->len, slot, port, d.peer_slot, peer);
 }
 
@@ -69,10 +78,10 @@ static __always_inline int ipv4(struct __sk_buff *skb, __u32 slot, struct port *
 		return service(skb, &p, port);
 	if (too_big(skb, &p, port))
 		return drop(skb, port->eni, STAGE_PARSE, DROP_TOO_BIG);
-	if (p.fragment && frag_recall(&p, now))
+	if (p.fragment && frag_recall(&p, slot, now))
 		return drop(skb, port->eni, STAGE_PARSE, DROP_FRAGMENT);
 	if (p.first)
-		frag_remember(&p, now);
+		frag_remember(&p, slot, now);
 	if (p.key.proto == IPPROTO_ICMP && p.icmp_type == ICMP_REDIRECT)
 		return drop(skb, port->eni, STAGE_PARSE, DROP_REDIRECT);
 	if (is_icmp_error(&p))

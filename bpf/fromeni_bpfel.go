@@ -13,6 +13,39 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type FromEniAddrChunk struct {
+	_     structs.HostLayout
+	Addrs [128]FromEniAddrSegment
+}
+
+type FromEniAddrSegment struct {
+	_    structs.HostLayout
+	Hi   uint64
+	Lo   uint64
+	Bits uint64
+}
+
+type FromEniBitmap struct {
+	_ structs.HostLayout
+	W [16]uint64
+}
+
+type FromEniDeniedTable struct {
+	_  structs.HostLayout
+	At [64]struct {
+		_         structs.HostLayout
+		Seq       uint32
+		Key       FromEniFlowKey
+		Epoch     uint32
+		PeerEpoch uint32
+		PeerSlot  uint32
+		Rule      uint32
+		Stage     uint8
+		Reason    uint8
+		Pad       uint16
+	}
+}
+
 type FromEniDropCount struct {
 	_       structs.HostLayout
 	Packets uint64
@@ -55,19 +88,22 @@ const (
 	FromEniDropReasonDROP_ALLOWANCE      FromEniDropReason = 22
 	FromEniDropReasonDROP_TOO_BIG        FromEniDropReason = 23
 	FromEniDropReasonDROP_REDIRECT       FromEniDropReason = 24
+	FromEniDropReasonDROP_NETWORK_ACL    FromEniDropReason = 25
 )
 
 type FromEniDropStage uint32
 
 const (
-	FromEniDropStageSTAGE_PORT    FromEniDropStage = 1
-	FromEniDropStageSTAGE_PARSE   FromEniDropStage = 2
-	FromEniDropStageSTAGE_SPOOF   FromEniDropStage = 3
-	FromEniDropStageSTAGE_ARP     FromEniDropStage = 4
-	FromEniDropStageSTAGE_ROUTE   FromEniDropStage = 5
-	FromEniDropStageSTAGE_EGRESS  FromEniDropStage = 6
-	FromEniDropStageSTAGE_INGRESS FromEniDropStage = 7
-	FromEniDropStageSTAGE_FLOW    FromEniDropStage = 8
+	FromEniDropStageSTAGE_PORT     FromEniDropStage = 1
+	FromEniDropStageSTAGE_PARSE    FromEniDropStage = 2
+	FromEniDropStageSTAGE_SPOOF    FromEniDropStage = 3
+	FromEniDropStageSTAGE_ARP      FromEniDropStage = 4
+	FromEniDropStageSTAGE_ROUTE    FromEniDropStage = 5
+	FromEniDropStageSTAGE_EGRESS   FromEniDropStage = 6
+	FromEniDropStageSTAGE_INGRESS  FromEniDropStage = 7
+	FromEniDropStageSTAGE_FLOW     FromEniDropStage = 8
+	FromEniDropStageSTAGE_NACL_OUT FromEniDropStage = 9
+	FromEniDropStageSTAGE_NACL_IN  FromEniDropStage = 10
 )
 
 type FromEniEndpoint struct {
@@ -109,6 +145,8 @@ type FromEniFlow struct {
 	OwnRule   uint32
 	PeerRule  uint32
 	Slot      uint32
+	AclOut    uint32
+	AclIn     uint32
 }
 
 type FromEniFlowFlags uint32
@@ -164,31 +202,69 @@ type FromEniFlowUsage struct {
 	Pad   uint32
 }
 
-type FromEniFrag struct {
-	_        structs.HostLayout
-	Sport    uint16
-	Dport    uint16
-	IcmpType uint8
-	IcmpCode uint8
-	Pad      uint16
-	Seen     uint64
+type FromEniFragTable struct {
+	_  structs.HostLayout
+	At [64]struct {
+		_        structs.HostLayout
+		Seq      uint32
+		Eni      uint32
+		Saddr    uint32
+		Daddr    uint32
+		Id       uint16
+		Proto    uint8
+		Pad      uint8
+		Sport    uint16
+		Dport    uint16
+		IcmpType uint8
+		IcmpCode uint8
+		Pad2     uint16
+		Pad3     uint32
+		Seen     uint64
+	}
 }
 
-type FromEniFragKey struct {
-	_     structs.HostLayout
-	Eni   uint32
-	Saddr uint32
-	Daddr uint32
-	Id    uint16
-	Proto uint8
-	Pad   uint8
+type FromEniHitCount struct {
+	_        structs.HostLayout
+	Verdicts uint64
+	Last     uint64
 }
+
+type FromEniHitKey struct {
+	_     structs.HostLayout
+	Owner uint32
+	Rule  uint32
+	Kind  uint32
+}
+
+type FromEniHitKind uint32
+
+const (
+	FromEniHitKindHIT_GROUP   FromEniHitKind = 1
+	FromEniHitKindHIT_ACL_OUT FromEniHitKind = 2
+	FromEniHitKindHIT_ACL_IN  FromEniHitKind = 3
+)
 
 type FromEniHostState struct {
 	_              structs.HostLayout
 	Hand           uint64
 	Live           uint64
 	DropsUncounted uint64
+	HitsUncounted  uint64
+}
+
+type FromEniList struct {
+	_             structs.HostLayout
+	Flags         uint32
+	Words         uint32
+	AddrChunks    uint32
+	ServiceChunks uint32
+	Rules         uint32
+	Pad           uint32
+	Name          [16]uint8
+	First         FromEniRuleWord
+	Addrs         [32]FromEniAddrSegment
+	Services      [32]uint32
+	ServiceBits   [32]uint64
 }
 
 type FromEniListFlags uint32
@@ -196,12 +272,24 @@ type FromEniListFlags uint32
 const (
 	FromEniListFlagsLIST_OPEN_TCP FromEniListFlags = 1
 	FromEniListFlagsLIST_OPEN_UDP FromEniListFlags = 2
+	FromEniListFlagsLIST_GROUPS   FromEniListFlags = 4
 )
 
 type FromEniListKey struct {
+	_    structs.HostLayout
+	List uint32
+	Part uint32
+}
+
+type FromEniMember struct {
+	_    structs.HostLayout
+	Bits uint64
+}
+
+type FromEniMemberKey struct {
 	_     structs.HostLayout
 	List  uint32
-	Chunk uint32
+	Group uint32
 }
 
 type FromEniPort struct {
@@ -217,6 +305,8 @@ type FromEniPort struct {
 	Table     uint32
 	Egress    uint32
 	Ingress   uint32
+	AclOut    uint32
+	AclIn     uint32
 	Router    uint32
 	Net       uint32
 	Mask      uint32
@@ -263,54 +353,46 @@ const (
 	FromEniRouteTargetROUTE_BLACKHOLE FromEniRouteTarget = 2
 )
 
-type FromEniRule struct {
+type FromEniRuleWord struct {
 	_    structs.HostLayout
-	Addr struct {
-		_ structs.HostLayout
-		W [4]uint32
-	}
-	Mask struct {
-		_ structs.HostLayout
-		W [4]uint32
-	}
-	Group   uint32
-	Proto   int32
-	PortMin uint16
-	PortMax uint16
-	CodeMin uint16
-	CodeMax uint16
-	Id      uint32
-	Any     uint32
+	Any  uint64
+	Deny uint64
+	Id   [64]uint32
 }
 
-type FromEniRuleChunk struct {
-	_      structs.HostLayout
-	Count  uint32
-	Chunks uint32
-	Flags  uint32
-	Pad    uint32
-	Rules  [16]FromEniRule
+type FromEniServiceChunk struct {
+	_        structs.HostLayout
+	Services [128]uint32
+	Bits     [128]uint64
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	FromEniMapAddrChunks        = "addr_chunks"
+	FromEniMapBitmaps           = "bitmaps"
+	FromEniMapDenied            = "denied"
 	FromEniMapDrops             = "drops"
 	FromEniMapEndpoints         = "endpoints"
 	FromEniMapFlowSlots         = "flow_slots"
 	FromEniMapFlows             = "flows"
 	FromEniMapFrags             = "frags"
+	FromEniMapHits              = "hits"
+	FromEniMapLists             = "lists"
+	FromEniMapMembers           = "members"
 	FromEniMapMeta              = "meta"
 	FromEniMapPorts             = "ports"
 	FromEniMapRoutes            = "routes"
-	FromEniMapRules             = "rules"
+	FromEniMapRuleWords         = "rule_words"
+	FromEniMapServiceChunks     = "service_chunks"
 	FromEniMapStats             = "stats"
 	FromEniMapUsage             = "usage"
 	FromEniProgVpcFromEni       = "vpc_from_eni"
 	FromEniVarExportFlowFlags   = "export_flow_flags"
 	FromEniVarExportFlowSeen    = "export_flow_seen"
 	FromEniVarExportFlowState   = "export_flow_state"
+	FromEniVarExportHitKind     = "export_hit_kind"
 	FromEniVarExportListFlags   = "export_list_flags"
 	FromEniVarExportPortFlags   = "export_port_flags"
 	FromEniVarExportReason      = "export_reason"
@@ -371,17 +453,24 @@ type FromEniProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type FromEniMapSpecs struct {
-	Drops     *ebpf.MapSpec `ebpf:"drops"`
-	Endpoints *ebpf.MapSpec `ebpf:"endpoints"`
-	FlowSlots *ebpf.MapSpec `ebpf:"flow_slots"`
-	Flows     *ebpf.MapSpec `ebpf:"flows"`
-	Frags     *ebpf.MapSpec `ebpf:"frags"`
-	Meta      *ebpf.MapSpec `ebpf:"meta"`
-	Ports     *ebpf.MapSpec `ebpf:"ports"`
-	Routes    *ebpf.MapSpec `ebpf:"routes"`
-	Rules     *ebpf.MapSpec `ebpf:"rules"`
-	Stats     *ebpf.MapSpec `ebpf:"stats"`
-	Usage     *ebpf.MapSpec `ebpf:"usage"`
+	AddrChunks    *ebpf.MapSpec `ebpf:"addr_chunks"`
+	Bitmaps       *ebpf.MapSpec `ebpf:"bitmaps"`
+	Denied        *ebpf.MapSpec `ebpf:"denied"`
+	Drops         *ebpf.MapSpec `ebpf:"drops"`
+	Endpoints     *ebpf.MapSpec `ebpf:"endpoints"`
+	FlowSlots     *ebpf.MapSpec `ebpf:"flow_slots"`
+	Flows         *ebpf.MapSpec `ebpf:"flows"`
+	Frags         *ebpf.MapSpec `ebpf:"frags"`
+	Hits          *ebpf.MapSpec `ebpf:"hits"`
+	Lists         *ebpf.MapSpec `ebpf:"lists"`
+	Members       *ebpf.MapSpec `ebpf:"members"`
+	Meta          *ebpf.MapSpec `ebpf:"meta"`
+	Ports         *ebpf.MapSpec `ebpf:"ports"`
+	Routes        *ebpf.MapSpec `ebpf:"routes"`
+	RuleWords     *ebpf.MapSpec `ebpf:"rule_words"`
+	ServiceChunks *ebpf.MapSpec `ebpf:"service_chunks"`
+	Stats         *ebpf.MapSpec `ebpf:"stats"`
+	Usage         *ebpf.MapSpec `ebpf:"usage"`
 }
 
 // FromEniVariableSpecs contains global variables before they are loaded into the kernel.
@@ -391,6 +480,7 @@ type FromEniVariableSpecs struct {
 	ExportFlowFlags   *ebpf.VariableSpec `ebpf:"export_flow_flags"`
 	ExportFlowSeen    *ebpf.VariableSpec `ebpf:"export_flow_seen"`
 	ExportFlowState   *ebpf.VariableSpec `ebpf:"export_flow_state"`
+	ExportHitKind     *ebpf.VariableSpec `ebpf:"export_hit_kind"`
 	ExportListFlags   *ebpf.VariableSpec `ebpf:"export_list_flags"`
 	ExportPortFlags   *ebpf.VariableSpec `ebpf:"export_port_flags"`
 	ExportReason      *ebpf.VariableSpec `ebpf:"export_reason"`
@@ -422,30 +512,44 @@ func (o *FromEniObjects) Close() error {
 //
 // It can be passed to LoadFromEniObjects or ebpf.CollectionSpec.LoadAndAssign.
 type FromEniMaps struct {
-	Drops     *ebpf.Map `ebpf:"drops"`
-	Endpoints *ebpf.Map `ebpf:"endpoints"`
-	FlowSlots *ebpf.Map `ebpf:"flow_slots"`
-	Flows     *ebpf.Map `ebpf:"flows"`
-	Frags     *ebpf.Map `ebpf:"frags"`
-	Meta      *ebpf.Map `ebpf:"meta"`
-	Ports     *ebpf.Map `ebpf:"ports"`
-	Routes    *ebpf.Map `ebpf:"routes"`
-	Rules     *ebpf.Map `ebpf:"rules"`
-	Stats     *ebpf.Map `ebpf:"stats"`
-	Usage     *ebpf.Map `ebpf:"usage"`
+	AddrChunks    *ebpf.Map `ebpf:"addr_chunks"`
+	Bitmaps       *ebpf.Map `ebpf:"bitmaps"`
+	Denied        *ebpf.Map `ebpf:"denied"`
+	Drops         *ebpf.Map `ebpf:"drops"`
+	Endpoints     *ebpf.Map `ebpf:"endpoints"`
+	FlowSlots     *ebpf.Map `ebpf:"flow_slots"`
+	Flows         *ebpf.Map `ebpf:"flows"`
+	Frags         *ebpf.Map `ebpf:"frags"`
+	Hits          *ebpf.Map `ebpf:"hits"`
+	Lists         *ebpf.Map `ebpf:"lists"`
+	Members       *ebpf.Map `ebpf:"members"`
+	Meta          *ebpf.Map `ebpf:"meta"`
+	Ports         *ebpf.Map `ebpf:"ports"`
+	Routes        *ebpf.Map `ebpf:"routes"`
+	RuleWords     *ebpf.Map `ebpf:"rule_words"`
+	ServiceChunks *ebpf.Map `ebpf:"service_chunks"`
+	Stats         *ebpf.Map `ebpf:"stats"`
+	Usage         *ebpf.Map `ebpf:"usage"`
 }
 
 func (m *FromEniMaps) Close() error {
 	return _FromEniClose(
+		m.AddrChunks,
+		m.Bitmaps,
+		m.Denied,
 		m.Drops,
 		m.Endpoints,
 		m.FlowSlots,
 		m.Flows,
 		m.Frags,
+		m.Hits,
+		m.Lists,
+		m.Members,
 		m.Meta,
 		m.Ports,
 		m.Routes,
-		m.Rules,
+		m.RuleWords,
+		m.ServiceChunks,
 		m.Stats,
 		m.Usage,
 	)
@@ -458,6 +562,7 @@ type FromEniVariables struct {
 	ExportFlowFlags   *ebpf.Variable `ebpf:"export_flow_flags"`
 	ExportFlowSeen    *ebpf.Variable `ebpf:"export_flow_seen"`
 	ExportFlowState   *ebpf.Variable `ebpf:"export_flow_state"`
+	ExportHitKind     *ebpf.Variable `ebpf:"export_hit_kind"`
 	ExportListFlags   *ebpf.Variable `ebpf:"export_list_flags"`
 	ExportPortFlags   *ebpf.Variable `ebpf:"export_port_flags"`
 	ExportReason      *ebpf.Variable `ebpf:"export_reason"`

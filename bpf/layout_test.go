@@ -22,7 +22,7 @@ func TestConstants(t *testing.T) {
 	}
 	for name, want := range map[string]uint64{
 		"PORT_BASE": PortBase, "MAX_PORTS": MaxPorts,
-		"RULES_PER_CHUNK": RulesPerChunk, "MAX_CHUNKS": MaxChunks,
+		"WORD_RULES": WordRules, "MAX_WORDS": MaxWords, "INLINE_SEGMENTS": InlineSegments, "CHUNK_SEGMENTS": ChunkSegments,
 	} {
 		m := regexp.MustCompile(`(?m)^#define ` + name + `\s+(\S+)`).FindSubmatch(header)
 		if m == nil {
@@ -44,7 +44,9 @@ func TestLayouts(t *testing.T) {
 	}
 	for name, v := range map[string]any{
 		"port": Port{}, "port_stats": PortStats{}, "flow_usage": FlowUsage{}, "endpoint_key": EndpointKey{}, "endpoint": Endpoint{},
-		"route_key": RouteKey{}, "route": Route{}, "list_key": ListKey{}, "rule_chunk": RuleChunk{}, "rule": Rule{},
+		"route_key": RouteKey{}, "route": Route{}, "list_key": ListKey{}, "list": List{}, "rule_word": RuleWord{},
+		"addr_segment": AddrSegment{}, "addr_chunk": AddrChunk{}, "service_chunk": ServiceChunk{}, "member_key": MemberKey{}, "member": Member{},
+		"bitmap": Bitmap{}, "hit_key": HitKey{}, "hit_count": HitCount{}, "frag_table": FragTable{}, "denied_table": DeniedTable{},
 		"flow_key": FlowKey{}, "flow": Flow{}, "flow_slot": FlowSlot{}, "host_state": HostState{},
 		"drop_key": DropKey{}, "drop_count": DropCount{},
 	} {

@@ -25,15 +25,22 @@ type SweepSweepArgs struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	SweepMapAddrChunks    = "addr_chunks"
+	SweepMapBitmaps       = "bitmaps"
+	SweepMapDenied        = "denied"
 	SweepMapDrops         = "drops"
 	SweepMapEndpoints     = "endpoints"
 	SweepMapFlowSlots     = "flow_slots"
 	SweepMapFlows         = "flows"
 	SweepMapFrags         = "frags"
+	SweepMapHits          = "hits"
+	SweepMapLists         = "lists"
+	SweepMapMembers       = "members"
 	SweepMapMeta          = "meta"
 	SweepMapPorts         = "ports"
 	SweepMapRoutes        = "routes"
-	SweepMapRules         = "rules"
+	SweepMapRuleWords     = "rule_words"
+	SweepMapServiceChunks = "service_chunks"
 	SweepMapStats         = "stats"
 	SweepMapUsage         = "usage"
 	SweepProgVpcSweep     = "vpc_sweep"
@@ -92,17 +99,24 @@ type SweepProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SweepMapSpecs struct {
-	Drops     *ebpf.MapSpec `ebpf:"drops"`
-	Endpoints *ebpf.MapSpec `ebpf:"endpoints"`
-	FlowSlots *ebpf.MapSpec `ebpf:"flow_slots"`
-	Flows     *ebpf.MapSpec `ebpf:"flows"`
-	Frags     *ebpf.MapSpec `ebpf:"frags"`
-	Meta      *ebpf.MapSpec `ebpf:"meta"`
-	Ports     *ebpf.MapSpec `ebpf:"ports"`
-	Routes    *ebpf.MapSpec `ebpf:"routes"`
-	Rules     *ebpf.MapSpec `ebpf:"rules"`
-	Stats     *ebpf.MapSpec `ebpf:"stats"`
-	Usage     *ebpf.MapSpec `ebpf:"usage"`
+	AddrChunks    *ebpf.MapSpec `ebpf:"addr_chunks"`
+	Bitmaps       *ebpf.MapSpec `ebpf:"bitmaps"`
+	Denied        *ebpf.MapSpec `ebpf:"denied"`
+	Drops         *ebpf.MapSpec `ebpf:"drops"`
+	Endpoints     *ebpf.MapSpec `ebpf:"endpoints"`
+	FlowSlots     *ebpf.MapSpec `ebpf:"flow_slots"`
+	Flows         *ebpf.MapSpec `ebpf:"flows"`
+	Frags         *ebpf.MapSpec `ebpf:"frags"`
+	Hits          *ebpf.MapSpec `ebpf:"hits"`
+	Lists         *ebpf.MapSpec `ebpf:"lists"`
+	Members       *ebpf.MapSpec `ebpf:"members"`
+	Meta          *ebpf.MapSpec `ebpf:"meta"`
+	Ports         *ebpf.MapSpec `ebpf:"ports"`
+	Routes        *ebpf.MapSpec `ebpf:"routes"`
+	RuleWords     *ebpf.MapSpec `ebpf:"rule_words"`
+	ServiceChunks *ebpf.MapSpec `ebpf:"service_chunks"`
+	Stats         *ebpf.MapSpec `ebpf:"stats"`
+	Usage         *ebpf.MapSpec `ebpf:"usage"`
 }
 
 // SweepVariableSpecs contains global variables before they are loaded into the kernel.
@@ -135,30 +149,44 @@ func (o *SweepObjects) Close() error {
 //
 // It can be passed to LoadSweepObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SweepMaps struct {
-	Drops     *ebpf.Map `ebpf:"drops"`
-	Endpoints *ebpf.Map `ebpf:"endpoints"`
-	FlowSlots *ebpf.Map `ebpf:"flow_slots"`
-	Flows     *ebpf.Map `ebpf:"flows"`
-	Frags     *ebpf.Map `ebpf:"frags"`
-	Meta      *ebpf.Map `ebpf:"meta"`
-	Ports     *ebpf.Map `ebpf:"ports"`
-	Routes    *ebpf.Map `ebpf:"routes"`
-	Rules     *ebpf.Map `ebpf:"rules"`
-	Stats     *ebpf.Map `ebpf:"stats"`
-	Usage     *ebpf.Map `ebpf:"usage"`
+	AddrChunks    *ebpf.Map `ebpf:"addr_chunks"`
+	Bitmaps       *ebpf.Map `ebpf:"bitmaps"`
+	Denied        *ebpf.Map `ebpf:"denied"`
+	Drops         *ebpf.Map `ebpf:"drops"`
+	Endpoints     *ebpf.Map `ebpf:"endpoints"`
+	FlowSlots     *ebpf.Map `ebpf:"flow_slots"`
+	Flows         *ebpf.Map `ebpf:"flows"`
+	Frags         *ebpf.Map `ebpf:"frags"`
+	Hits          *ebpf.Map `ebpf:"hits"`
+	Lists         *ebpf.Map `ebpf:"lists"`
+	Members       *ebpf.Map `ebpf:"members"`
+	Meta          *ebpf.Map `ebpf:"meta"`
+	Ports         *ebpf.Map `ebpf:"ports"`
+	Routes        *ebpf.Map `ebpf:"routes"`
+	RuleWords     *ebpf.Map `ebpf:"rule_words"`
+	ServiceChunks *ebpf.Map `ebpf:"service_chunks"`
+	Stats         *ebpf.Map `ebpf:"stats"`
+	Usage         *ebpf.Map `ebpf:"usage"`
 }
 
 func (m *SweepMaps) Close() error {
 	return _SweepClose(
+		m.AddrChunks,
+		m.Bitmaps,
+		m.Denied,
 		m.Drops,
 		m.Endpoints,
 		m.FlowSlots,
 		m.Flows,
 		m.Frags,
+		m.Hits,
+		m.Lists,
+		m.Members,
 		m.Meta,
 		m.Ports,
 		m.Routes,
-		m.Rules,
+		m.RuleWords,
+		m.ServiceChunks,
 		m.Stats,
 		m.Usage,
 	)

@@ -17,12 +17,28 @@ type (
 	RouteKey = FromEniRouteKey
 	// Route is a target.
 	Route = FromEniRoute
-	// ListKey is one chunk of a rule list.
+	// List is the head of a rule list.
+	List = FromEniList
+	// ListKey is one part of a rule list.
 	ListKey = FromEniListKey
-	// RuleChunk is up to RulesPerChunk rules.
-	RuleChunk = FromEniRuleChunk
-	// Rule allows what matches all of it.
-	Rule = FromEniRule
+	// RuleWord is what the rules of one word say.
+	RuleWord = FromEniRuleWord
+	// AddrSegment is the addresses from its start to the next segment's.
+	AddrSegment = FromEniAddrSegment
+	// AddrChunk is a part of a list's addresses.
+	AddrChunk = FromEniAddrChunk
+	// ServiceChunk is a part of a list's services.
+	ServiceChunk = FromEniServiceChunk
+	// MemberKey is a group that a list names.
+	MemberKey = FromEniMemberKey
+	// Member says which rules name the group.
+	Member = FromEniMember
+	// Bitmap is a bit vector of a list of several words.
+	Bitmap = FromEniBitmap
+	// HitKey is a rule whose verdicts are counted.
+	HitKey = FromEniHitKey
+	// HitCount is the count on one CPU.
+	HitCount = FromEniHitCount
 	// FlowKey is a tuple that leaves an interface.
 	FlowKey = FromEniFlowKey
 	// Flow is one half of a pair.
@@ -39,10 +55,10 @@ type (
 	DropStage = FromEniDropStage
 	// DropReason says why a packet was dropped.
 	DropReason = FromEniDropReason
-	// FragKey names a packet's fragments.
-	FragKey = FromEniFragKey
-	// Frag tells the ports of fragments that have none.
-	Frag = FromEniFrag
+	// FragTable is what one port remembers of fragments.
+	FragTable = FromEniFragTable
+	// DeniedTable is what one port remembers of refusals.
+	DeniedTable = FromEniDeniedTable
 )
 
 // Numbers that the C side fixes; a test compares them with lib/types.h.
@@ -51,8 +67,12 @@ const (
 	PortBase = 0x01000000
 	// MaxPorts is how many interfaces one host can have.
 	MaxPorts = 16384
-	// RulesPerChunk is how many rules one chunk holds.
-	RulesPerChunk = 16
-	// MaxChunks is how many chunks one list can have.
-	MaxChunks = 64
+	// WordRules is how many rules one word of a bit vector has.
+	WordRules = 64
+	// MaxWords is how many words a bit vector can have.
+	MaxWords = 16
+	// InlineSegments is how many segments, or starts of chunks, a list's head has.
+	InlineSegments = 32
+	// ChunkSegments is how many segments a chunk has.
+	ChunkSegments = 128
 )

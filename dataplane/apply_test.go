@@ -46,16 +46,17 @@ func ping(from spec.Netns, to string) error {
 // the first.
 func twoSubnets(t *testing.T, name string) *spec.Host {
 	open, set := spec.MakeRuleSet([]spec.Rule{{Protocol: spec.AnyProtocol, FromPort: -1, ToPort: -1, Prefix: netip.MustParsePrefix("0.0.0.0/0"), ID: 1}})
+	acl, entries := spec.MakeACL(set.Rules)
 	h := &spec.Host{
 		Name: name, MTU: 1450,
 		Subnets: map[spec.SubnetID]spec.Subnet{}, Ports: map[spec.ENI]spec.Port{}, Endpoints: map[spec.EndpointKey]spec.Endpoint{},
-		RuleSets: map[spec.RuleSetID]spec.RuleSet{open: set}, Routes: map[spec.RouteKey]spec.Route{},
+		RuleSets: map[spec.RuleSetID]spec.RuleSet{open: set, acl: entries}, Routes: map[spec.RouteKey]spec.Route{},
 		Known: map[spec.ENI]bool{}, Gone: map[spec.ENI]bool{},
 	}
 	h.Routes[spec.RouteKey{Table: 1, Dest: netip.MustParsePrefix("10.0.0.0/16")}] = spec.Route{Target: spec.Local}
 	for i := range spec.SubnetID(2) {
 		cidr := netip.MustParsePrefix(fmt.Sprintf("10.0.%d.0/24", i+1))
-		h.Subnets[i+1] = spec.Subnet{ID: fmt.Sprintf("subnet-%017x", i+1), VPC: 1, VPCID: fmt.Sprintf("vpc-%017x", 1), CIDR: cidr, Router: cidr.Addr().Next(), MAC: spec.RouterMAC(i + 1)}
+		h.Subnets[i+1] = spec.Subnet{ID: fmt.Sprintf("subnet-%017x", i+1), VPC: 1, VPCID: fmt.Sprintf("vpc-%017x", 1), CIDR: cidr, Router: cidr.Addr().Next(), MAC: spec.RouterMAC(i + 1), ACLOut: acl, ACLIn: acl}
 	}
 	for i, where := range []spec.SubnetID{1, 1, 2} {
 		eni := spec.ENI(i + 1)

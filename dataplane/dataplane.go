@@ -61,6 +61,7 @@ type Dataplane struct {
 	mu    sync.Mutex
 	slots *slots
 	links map[nl.LinkKey]nl.Link // as last wanted
+	host  *spec.Host             // as last wanted
 	// lifted is set once the operator confirmed what the brake held back.
 	lifted map[string]bool
 }
@@ -114,7 +115,7 @@ func (d *Dataplane) Apply(ctx context.Context, h *spec.Host) (Report, error) {
 	if moved(d.links, w.links) {
 		d.Dirty()
 	}
-	d.links = w.links
+	d.links, d.host = w.links, h
 	d.phases.want(w, d.rules)
 	n, err := d.phases.run(ctx, len(rep.Braked) == 0)
 	rep.Writes = n

@@ -164,6 +164,7 @@ func (x *expander) portLink(eni spec.ENI, p spec.Port) nl.Link {
 func (x *expander) portEntry(eni spec.ENI, p spec.Port, subnet spec.Subnet, version uint32) maps.Port {
 	return maps.Port{
 		ENI: eni, VPC: p.VPC, Subnet: p.Subnet, Table: p.Table, Egress: p.Egress, Ingress: p.Ingress,
+		ACLOut: subnet.ACLOut, ACLIn: subnet.ACLIn,
 		MAC: p.MAC, RouterMAC: subnet.MAC, Router: subnet.Router, CIDR: subnet.CIDR,
 		MTU: x.h.MTU, Tap: p.Kind == spec.Tap, SourceDestCheck: p.SourceDestCheck, Cut: p.CutTracked, Version: version,
 	}

@@ -61,7 +61,7 @@ func TestLostPins(t *testing.T) {
 	d, name := openTest(t)
 	h := twoSubnets(t, name)
 	settle(t, d, h)
-	for _, lost := range []string{"flows", "rules"} {
+	for _, lost := range []string{"flows", "lists"} {
 		if err := os.Remove(mapPins(t, name, lost)[0]); err != nil {
 			t.Fatal(err)
 		}

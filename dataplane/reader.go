@@ -14,6 +14,8 @@ type (
 	Flow = flows.Flow
 	// Drop is one drop counter.
 	Drop = flows.Drop
+	// Hit says how often a rule has decided.
+	Hit = flows.Hit
 )
 
 // Reader tells what the kernel has counted and which flows are live. keep
@@ -22,6 +24,7 @@ type Reader interface {
 	Flows(keep func(spec.ENI) bool, limit int) ([]Flow, error)
 	CountFlows(keep func(spec.ENI) bool) (int, error)
 	Drops() ([]Drop, error)
+	RuleHits() ([]Hit, error)
 }
 
 // Read gives access to counters and flows.

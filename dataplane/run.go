@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/vpcfabric/vpc/dataplane/flows"
 	"github.com/vpcfabric/vpc/dataplane/spec"
 )
 
@@ -12,6 +13,8 @@ const (
 	sweepEvery = time.Second
 	// The whole clock turns once in this many sweeps; sooner when it is full.
 	sweepTurns = 16
+	// Rules that are gone are looked for once in this many sweeps.
+	rulesEvery = 60
 )
 
 // Run tidies until ctx ends: it turns the flow table's clock and forgets the
@@ -19,13 +22,61 @@ const (
 func (d *Dataplane) Run(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
 		}
 		d.sweep()
+		if n%rulesEvery == 0 {
+			d.forgetHits()
+		}
+	}
+}
+
+// forgetHits makes room for the counts of rules that are there. A rule that
+// moved to another list keeps its own.
+func (d *Dataplane) forgetHits() {
+	d.mu.Lock()
+	h := d.host
+	d.mu.Unlock()
+	if h == nil {
+		return
+	}
+	if err := d.flows.ForgetHits(hasRule(h)); err != nil && d.cfg.Logger != nil {
+		d.cfg.Logger.Warn("counts of rules that are gone are not removed", "err", err)
+	}
+}
+
+// hasRule tells whether a host has a rule of that number for the owner that it
+// is counted for.
+func hasRule(h *spec.Host) func(flows.Rule) bool {
+	vpcs, groups, acls := map[spec.VPC]bool{}, map[uint32]bool{}, map[spec.RuleSetID]map[uint32]bool{}
+	for _, s := range h.Subnets {
+		vpcs[s.VPC] = true
+		acls[s.ACLOut], acls[s.ACLIn] = map[uint32]bool{}, map[uint32]bool{}
+	}
+	for id, set := range h.RuleSets {
+		ids := groups
+		if acls[id] != nil {
+			ids = acls[id]
+		}
+		for _, r := range set.Rules {
+			ids[r.ID] = true
+		}
+	}
+	return func(r flows.Rule) bool {
+		s, isACL := h.Subnets[r.Subnet]
+		switch {
+		case r.VPC != 0:
+			return vpcs[r.VPC] && groups[r.ID]
+		case !isACL:
+			return false
+		case r.Out:
+			return acls[s.ACLOut][r.ID]
+		}
+		return acls[s.ACLIn][r.ID]
 	}
 }
 

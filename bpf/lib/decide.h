@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * The full walk of a packet that no valid flow entry answers: source check,
- * route, destination, the sender's groups, the receiver's groups. It decides
- * and writes nothing.
+ * route, destination, the sender's groups, the network ACLs where it crosses a
+ * subnet's edge, the receiver's groups. It decides and writes nothing.
  */
 #pragma once
 
-#include "classify.h"
+#include "acl.h"
 #include "flow.h"
 
 struct decision {
 	__u32 epoch, peer_epoch; /* read before any rule */
 	__u32 peer_slot, peer_eni;
 	__u32 own_rule, peer_rule;
+	__u32 acl_out, acl_in;
 	__u32 flags;		 /* enum flow_flags */
-	__u32 fresh;		 /* a new flow, not a known one judged again */
-	__u32 src_known;	 /* the source is the sender's own address */
-	__u32 stage, reason;
+	__u8 fresh;		 /* a new flow, not a known one judged again */
+	__u8 begins;		 /* the first packet of its direction */
+	__u8 crosses;		 /* from subnet to subnet */
+	__u8 src_known;		 /* the source is the sender's own address */
+	__u32 stage, reason, rule;
 };
 
 static __always_inline int refuse(struct decision *d, enum drop_stage stage, enum drop_reason reason)
@@ -46,15 +49,14 @@ static __always_inline void ask(struct question *q, const struct packet *p, cons
 {
 	q->list = reverse ? s->back : s->forth;
 	map4(&q->remote, s->remote);
-	if (s->member)
-		__builtin_memcpy(q->groups, s->member->groups, sizeof(q->groups));
-	q->proto = p->key.proto;
-	if (p->key.proto == IPPROTO_ICMP) {
-		q->port = reverse ? icmp_pair(p->icmp_type) : p->icmp_type;
-		q->code = reverse ? 0 : p->icmp_code;
-	} else {
-		q->port = bpf_ntohs(reverse ? p->key.sport : p->key.dport);
-	}
+	q->service = service_of(p);
+	if (!reverse)
+		return;
+	q->service = (__u32)p->key.proto << 16;
+	if (p->key.proto == IPPROTO_ICMP)
+		q->service |= (__u32)icmp_pair(p->icmp_type) << 8 | p->icmp_code;
+	else
+		q->service |= bpf_ntohs(p->key.sport);
 }
 
 static __always_inline int open_both(const struct packet *p, __u32 flags)
@@ -76,7 +78,7 @@ static __noinline int judge(const struct packet *p, struct side *s)
 	/* Replies of a tracked flow stand or fall with its first packet. */
 	back = s->kept && s->reverse;
 	ask(&q, p, s, back);
-	classify(&q, &a);
+	classify(&q, s->member, &a);
 	s->rule = a.rule;
 	if (!s->kept)
 		s->tracked = !(a.any && open_both(p, list_flags(s->back)));
@@ -128,13 +130,36 @@ static __noinline int locate(const struct packet *p, struct port *port, struct d
 	return 0;
 }
 
-/* known: the entry still speaks for this packet's flow. */
+/* How often to look whether another CPU has written an entry: that takes well
+ * below a microsecond, and longer where the CPU is interrupted. */
+#define BUILDING_LOOKS 20000
+
+struct building {
+	struct flow *f;
+	__u32 state;
+	__u32 pad;
+};
+
+static long building_look(__u64 n, struct building *b)
+{
+	b->state = READ(b->f->state);
+	return b->state != FLOW_BUILDING;
+}
+
+/* known: the entry still speaks for this packet's flow. What another CPU is
+ * writing is waited for: without it a reply would be taken for a new flow. */
 __noinline int known(const struct packet *p, struct flow *f, __u64 now, __u32 peer_eni)
 {
+	struct building b = { .f = f };
 	struct flow_key rev_key;
 	struct flow *rev;
 
-	if (!p || !f || READ(f->state) != FLOW_LIVE || p->syn || f->peer_eni != peer_eni || !same_key(&f->key, &p->key))
+	if (!p || !f)
+		return 0;
+	b.state = READ(f->state);
+	if (b.state == FLOW_BUILDING)
+		bpf_loop(BUILDING_LOOKS, building_look, &b, 0);
+	if (b.state != FLOW_LIVE || p->syn || f->peer_eni != peer_eni || !same_key(&f->key, &p->key))
 		return 0;
 	other_half(&p->key, f->peer_eni, &rev_key);
 	rev = bpf_map_lookup_elem(&flows, &rev_key);
@@ -159,6 +184,26 @@ static __always_inline int begins_flow(const struct packet *p, __u32 tracked)
 	return 1;
 }
 
+/* edge asks the ACLs of both subnets. They know nothing of flows: each packet
+ * is judged for its own direction, also where groups would keep its flow. */
+__noinline int edge(const struct packet *p, const struct port *port, const struct port *peer, struct decision *d)
+{
+	if (!p || !port || !peer || !d)
+		return -1;
+	d->crosses = crosses(port, peer);
+	if (!d->crosses)
+		return 0;
+	if (!acl(p, port->acl_out, p->key.daddr, &d->acl_out)) {
+		d->rule = d->acl_out;
+		return refuse(d, STAGE_NACL_OUT, DROP_NETWORK_ACL);
+	}
+	if (!acl(p, peer->acl_in, p->key.saddr, &d->acl_in)) {
+		d->rule = d->acl_in;
+		return refuse(d, STAGE_NACL_IN, DROP_NETWORK_ACL);
+	}
+	return 0;
+}
+
 __noinline int decide(const struct packet *p, struct port *port, struct flow *f, __u64 now, struct decision *d)
 {
 	struct side s = {};
@@ -172,6 +217,7 @@ __noinline int decide(const struct packet *p, struct port *port, struct flow *f,
 		return -1;
 	live = known(p, f, now, d->peer_eni);
 	d->fresh = !live;
+	d->begins = !live || !f || !READ(f->packets);
 	d->flags = live && f ? f->flags : 0;
 
 	/* The sender's groups. */
@@ -188,6 +234,9 @@ __noinline int decide(const struct packet *p, struct port *port, struct flow *f,
 	d->own_rule = s.rule;
 	if (!live && s.tracked)
 		d->flags |= FLOW_TRACK_OWN;
+
+	if (edge(p, port, e.peer, d))
+		return -1;
 
 	/* The receiver's. */
 	s.forth = e.peer->ingress;

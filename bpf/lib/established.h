@@ -26,17 +26,6 @@ static __always_inline int maybe_expired(const struct packet *p, struct flow *f,
 	return expired(p, f, now);
 }
 
-static __always_inline void touch(struct flow *f, const struct packet *p, __u64 now)
-{
-	__u32 seen = f->seen, next = (p->tcp & SEEN_RST ? seen : seen & ~SEEN_RST) | p->tcp;
-
-	WRITE(f->last_seen, now);
-	if (next != seen)
-		WRITE(f->seen, next);
-	__sync_fetch_and_add(&f->packets, 1);
-	__sync_fetch_and_add(&f->bytes, p->len);
-}
-
 /* One lookup for an established packet, or MISS. */
 static __always_inline int established(struct __sk_buff *skb, const struct packet *p, __u32 slot, struct port *port,
 				       struct flow *f, __u64 now)

@@ -41,6 +41,16 @@ static __always_inline int swap_state(__u32 *state, __u32 from, __u32 to)
 	return __sync_val_compare_and_swap(state, from, to) == from;
 }
 
+/* seq_begin takes a place that readers may copy meanwhile; false: another has it. */
+static __always_inline int seq_begin(__u32 *seq)
+{
+	__u32 was = READ(*seq);
+
+	return !(was & 1) && swap_state(seq, was, was + 1);
+}
+
+static __always_inline void seq_end(__u32 *seq) { __sync_fetch_and_add(seq, 1); }
+
 static __always_inline int same_key(const struct flow_key *a, const struct flow_key *b)
 {
 	return !((a->eni ^ b->eni) | (a->saddr ^ b->saddr) | (a->daddr ^ b->daddr) | (a->sport ^ b->sport) |
@@ -48,24 +58,25 @@ static __always_inline int same_key(const struct flow_key *a, const struct flow_
 }
 
 /* The type that answers an ICMP request, and back; a key never pairs with
- * itself, so both sides may ping each other with one id. */
-static __always_inline __be16 icmp_pair(__be16 type)
+ * itself, so both sides may ping each other with one id. The code, in the upper
+ * byte, stays: rules tell codes apart. */
+static __always_inline __be16 icmp_pair(__be16 message)
 {
-	switch (type) {
+	switch (message & 0xff) {
 	case ICMP_ECHO:
-		return ICMP_ECHOREPLY;
+		return (message & 0xff00) | ICMP_ECHOREPLY;
 	case ICMP_ECHOREPLY:
-		return ICMP_ECHO;
+		return message | ICMP_ECHO;
 	case ICMP_TIMESTAMP:
 	case ICMP_INFO_REQUEST:
 	case ICMP_ADDRESS:
-		return type + 1;
+		return message + 1;
 	case ICMP_TIMESTAMPREPLY:
 	case ICMP_INFO_REPLY:
 	case ICMP_ADDRESSREPLY:
-		return type - 1;
+		return message - 1;
 	}
-	return type;
+	return message;
 }
 
 /* other_half: the key of the replies to k, sent by peer. */
@@ -98,6 +109,18 @@ static __always_inline __u64 pair_timeout(__u8 proto, __u32 a, __u32 b, int tigh
 	if (proto == IPPROTO_UDP)
 		return a && b ? UDP_STREAM : UDP_SINGLE;
 	return proto == IPPROTO_ICMP ? ICMP_IDLE : OTHER_IDLE;
+}
+
+/* touch counts a packet of a known flow. */
+static __always_inline void touch(struct flow *f, const struct packet *p, __u64 now)
+{
+	__u32 seen = f->seen, next = (p->tcp & SEEN_RST ? seen : seen & ~SEEN_RST) | p->tcp;
+
+	WRITE(f->last_seen, now);
+	if (next != seen)
+		WRITE(f->seen, next);
+	__sync_fetch_and_add(&f->packets, 1);
+	__sync_fetch_and_add(&f->bytes, p->len);
 }
 
 /* last_of: liveness of a pair is one, whichever side kept talking. */

@@ -22,6 +22,8 @@ static __always_inline void fill(struct flow *f, const struct packet *p, __u32 o
 	f->own_slot = own_slot;
 	f->own_rule = d->own_rule;
 	f->peer_rule = d->peer_rule;
+	f->acl_out = d->acl_out;
+	f->acl_in = d->acl_in;
 	f->flags = d->flags;
 	f->last_seen = now;
 	if (!d->fresh)
@@ -32,8 +34,10 @@ static __always_inline void fill(struct flow *f, const struct packet *p, __u32 o
 	f->first_seen = now;
 }
 
-/* The half for the replies. It can be used at once if the source is the
- * sender's own address; else its first packet is routed on its own. */
+/* The half for the replies. It can be used at once within a subnet and if the
+ * source is the sender's own address; else its first packet is judged on its
+ * own: the ACLs for its direction have not been asked, or it may be routed
+ * elsewhere. */
 static __always_inline void fill_reverse(struct flow *f, const struct packet *p, __u32 own_slot,
 					 const struct decision *d, __u64 now)
 {
@@ -43,6 +47,8 @@ static __always_inline void fill_reverse(struct flow *f, const struct packet *p,
 	f->own_slot = d->peer_slot;
 	f->own_rule = d->peer_rule;
 	f->peer_rule = d->own_rule;
+	f->acl_out = 0;
+	f->acl_in = 0;
 	f->flags = FLOW_REVERSE | swap_track(d->flags);
 	f->last_seen = now;
 	f->seen = 0;
@@ -53,7 +59,7 @@ static __always_inline void fill_reverse(struct flow *f, const struct packet *p,
 
 static __always_inline __u32 reverse_epoch(const struct decision *d)
 {
-	return d->src_known ? d->peer_epoch : 0;
+	return d->src_known && !d->crosses ? d->peer_epoch : 0;
 }
 
 /* begin and finish bracket a change in place, by one CPU at a time. An element
@@ -232,6 +238,8 @@ __noinline int renew(const struct packet *p, __u32 slot_own, const struct decisi
 		return DROP_TABLE_FULL;
 	}
 	fill(f, p, slot_own, d, now);
+	if (!d->fresh)
+		touch(f, p, now);
 	finish(f, d->epoch);
 	if (!d->fresh)
 		return 0;

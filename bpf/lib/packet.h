@@ -103,7 +103,7 @@ static __always_inline int parse_l4(struct __sk_buff *skb, struct packet *p, __u
 			return DROP_MALFORMED;
 		p->icmp_type = icmp->type;
 		p->icmp_code = icmp->code;
-		p->key.dport = icmp->type;
+		p->key.dport = icmp->type | icmp->code << 8;
 		if (icmp->type == ICMP_ECHO || icmp->type == ICMP_ECHOREPLY ||
 		    (icmp->type >= ICMP_TIMESTAMP && icmp->type <= ICMP_ADDRESSREPLY))
 			p->key.sport = icmp->un.echo.id;

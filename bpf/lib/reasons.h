@@ -15,6 +15,8 @@ enum drop_stage {
 	STAGE_EGRESS = 6, /* the sender's security groups */
 	STAGE_INGRESS = 7, /* the receiver's security groups */
 	STAGE_FLOW = 8,	  /* the flow table */
+	STAGE_NACL_OUT = 9, /* the network ACL of the sender's subnet */
+	STAGE_NACL_IN = 10, /* the network ACL of the receiver's subnet */
 };
 
 enum drop_reason {
@@ -42,4 +44,5 @@ enum drop_reason {
 	DROP_ALLOWANCE = 22,	  /* the interface has used its share of the flow table */
 	DROP_TOO_BIG = 23,	  /* longer than the MTU */
 	DROP_REDIRECT = 24,	  /* ICMP redirects are never believed */
+	DROP_NETWORK_ACL = 25,	  /* the rule that is counted with it, or none allows it */
 };

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * ICMP errors belong to the flow whose packet they quote, whatever the rules
- * say of ICMP. One that quotes no live flow of its sender is dropped.
+ * ICMP errors belong to the flow whose packet they quote, whatever the groups'
+ * rules say of ICMP; network ACLs judge them like any packet. One that quotes no
+ * live flow of its sender is dropped.
  */
 #pragma once
 
+#include "decide.h"
 #include "forward.h"
-#include "flow.h"
 
 struct quote {
 	struct iphdr ip;
@@ -44,7 +45,7 @@ static __always_inline int quoted_reply(struct __sk_buff *skb, const struct pack
 		asked.dport = q.l4[1];
 	} else if (q.ip.protocol == IPPROTO_ICMP) {
 		asked.sport = q.l4[2];
-		asked.dport = q.l4[0] & bpf_htons(0xff00) ? bpf_ntohs(q.l4[0]) >> 8 : 0;
+		asked.dport = bpf_ntohs(q.l4[0]) >> 8 | (bpf_ntohs(q.l4[0]) & 0xff) << 8;
 	}
 	other_half(&asked, p->key.eni, key);
 	return 0;
@@ -52,6 +53,7 @@ static __always_inline int quoted_reply(struct __sk_buff *skb, const struct pack
 
 __noinline int related(struct __sk_buff *skb, const struct packet *p, __u32 slot, struct port *port)
 {
+	struct decision d = {};
 	struct endpoint *src, *dst;
 	struct flow_key key;
 	struct port *peer;
@@ -76,5 +78,7 @@ __noinline int related(struct __sk_buff *skb, const struct packet *p, __u32 slot
 		return drop(skb, port->eni, STAGE_ROUTE, DROP_PEER_DOWN);
 	if (!dst_mac_ok(skb, port, peer))
 		return drop(skb, port->eni, STAGE_ROUTE, DROP_DST_MAC);
+	if (edge(p, port, peer, &d))
+		return drop_rule(skb, port->eni, d.stage << 8 | d.reason, d.rule);
 	return forward(skb, p->len, slot, port, peer_slot, peer);
 }

@@ -41,8 +41,10 @@ struct port {
 	__u32 mtu;		/* bytes, without the Ethernet header */
 	__u32 vpc;
 	__u32 table;
-	__u32 egress;		/* rule list ids; 0 is the empty list */
+	__u32 egress;		/* rule list ids; 0 is the empty list, which refuses */
 	__u32 ingress;
+	__u32 acl_out;		/* the subnet's network ACL, list ids as well */
+	__u32 acl_in;
 	__be32 router;
 	__be32 net;		/* the subnet's prefix */
 	__be32 mask;
@@ -94,43 +96,100 @@ struct route {
 	__u32 pad;
 };
 
-#define ANY_PROTO -1
+/*
+ * A rule list as bit vectors: bit n is rule n in the order of evaluation. Two
+ * axes, the remote address and the service, are cut into segments; each says
+ * which rules match there. A list is immutable once a port names it.
+ *
+ * `bits` is the vector itself in a list of one word, else its number in
+ * `bitmaps`; 0 is the empty one in both.
+ */
+#define MAX_WORDS 16
+#define WORD_RULES 64
+#define INLINE_SEGMENTS 32 /* of a list's head: segments, or the starts of chunks */
+#define CHUNK_SEGMENTS 128
 
-/* Allows what matches every part. All ranges are inclusive; what a protocol
- * lacks is asked as 0 and allowed by the full range. */
-struct rule {
-	struct addr addr, mask;
-	__u32 group;  /* 0: by address */
-	__s32 proto;  /* ANY_PROTO or the IP protocol */
-	__u16 port_min, port_max; /* host order; ICMP: type */
-	__u16 code_min, code_max; /* ICMP: code */
-	__u32 id;
-	__u32 any;    /* 1: the whole world */
+/* From this address on, host order; to the next segment's start. */
+struct addr_segment {
+	__u64 hi, lo;
+	__u64 bits;
 };
 
-#define RULES_PER_CHUNK 16
-#define MAX_CHUNKS 64
+/* What the rules of one word say. */
+struct rule_word {
+	__u64 any;  /* bits of rules for the whole world */
+	__u64 deny; /* bits of rules that refuse */
+	__u32 id[WORD_RULES];
+};
 
 enum list_flags {
 	LIST_OPEN_TCP = 1, /* everyone, all TCP ports: replies need no tracking */
 	LIST_OPEN_UDP = 2,
+	LIST_GROUPS = 4,   /* some rule names a group */
 };
 
+/* The head of a list; most lists are nothing but their head. */
+struct list {
+	__u32 flags;	      /* enum list_flags */
+	__u32 words;
+	__u32 addr_chunks;    /* 0: the segments are here */
+	__u32 service_chunks;
+	__u32 rules;	      /* bits in use */
+	__u32 pad;
+	__u8 name[16];	      /* digest of its rules; programs ignore it */
+	struct rule_word first; /* of bits 0 to 63 */
+	struct addr_segment addrs[INLINE_SEGMENTS];
+	__u32 services[INLINE_SEGMENTS]; /* starts: protocol, then port or ICMP type and code */
+	__u64 service_bits[INLINE_SEGMENTS];
+};
+
+/* A part of a list: chunk of an axis, or word of rules. */
 struct list_key {
 	__u32 list;
-	__u32 chunk;
+	__u32 part;
 };
 
-/* A list is immutable once a port names it. */
-struct rule_chunk {
-	__u32 count;  /* rules in this chunk */
-	__u32 chunks; /* of the whole list, in chunk 0 */
-	__u32 flags;  /* enum list_flags, in chunk 0 */
-	__u32 pad;
-	struct rule rules[RULES_PER_CHUNK];
+struct addr_chunk {
+	struct addr_segment addrs[CHUNK_SEGMENTS];
 };
 
-/* "This tuple leaves this interface." ICMP: sport = id, dport = type. */
+struct service_chunk {
+	__u32 services[CHUNK_SEGMENTS];
+	__u64 bits[CHUNK_SEGMENTS];
+};
+
+struct member_key {
+	__u32 list;
+	__u32 group;
+};
+
+struct member {
+	__u64 bits;
+};
+
+struct bitmap {
+	__u64 w[MAX_WORDS];
+};
+
+enum hit_kind {
+	HIT_GROUP = 1, /* a rule of a security group; owner is the VPC */
+	HIT_ACL_OUT = 2, /* a network ACL's; owner is the subnet */
+	HIT_ACL_IN = 3,
+};
+
+/* A rule, as its verdicts are counted. */
+struct hit_key {
+	__u32 owner;
+	__u32 rule;
+	__u32 kind; /* enum hit_kind */
+};
+
+struct hit_count {
+	__u64 verdicts; /* packets that began a flow, or were refused by name */
+	__u64 last;	/* ns, coarse */
+};
+
+/* "This tuple leaves this interface." ICMP: sport = id, dport = type | code << 8. */
 struct flow_key {
 	__u32 eni;
 	__be32 saddr, daddr;
@@ -189,6 +248,7 @@ struct flow {
 	__u32 peer_eni;
 	__u32 own_rule, peer_rule; /* ids of the rules that let it through */
 	__u32 slot;	  /* in flow_slots, of the pair */
+	__u32 acl_out, acl_in; /* rule numbers of the ACLs of this direction; 0: none was asked */
 };
 
 enum slot_state {
@@ -209,6 +269,7 @@ struct host_state {
 	__u64 hand;	     /* the clock's */
 	__u64 live;	     /* pairs in the table */
 	__u64 drops_uncounted; /* the drop table was full */
+	__u64 hits_uncounted;  /* the table of rule hits was full */
 };
 
 struct drop_key {
@@ -223,19 +284,43 @@ struct drop_count {
 	__u64 packets, bytes;
 };
 
-struct frag_key {
+/* Small tables of one port, one place for each hash: a tenant that fills its
+ * own evicts nobody else's. Odd `seq`: one CPU is writing the place. */
+#define FRAGS_PER_PORT 64
+#define DENIED_PER_PORT 64
+
+/* The ports of a packet that comes in fragments. */
+struct frag {
+	__u32 seq;
 	__u32 eni;
 	__be32 saddr, daddr;
 	__be16 id;
 	__u8 proto;
 	__u8 pad;
-};
-
-struct frag {
 	__be16 sport, dport;
 	__u8 icmp_type, icmp_code;
-	__u16 pad;
+	__u16 pad2;
+	__u32 pad3;
 	__u64 seen; /* ns, coarse */
+};
+
+struct frag_table {
+	struct frag at[FRAGS_PER_PORT];
+};
+
+/* A tuple that was refused, while both ports keep their epochs. */
+struct denied {
+	__u32 seq;
+	struct flow_key key;
+	__u32 epoch, peer_epoch;
+	__u32 peer_slot;
+	__u32 rule;
+	__u8 stage, reason;
+	__u16 pad;
+};
+
+struct denied_table {
+	struct denied at[DENIED_PER_PORT];
 };
 
 /* Argument and result of one sweep. */

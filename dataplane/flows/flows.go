@@ -18,13 +18,13 @@ import (
 
 // Table is the flow table of one host.
 type Table struct {
-	flows, slots, drops, stats, ports, usage *ebpf.Map
-	sweep                                    *ebpf.Program
+	flows, slots, drops, stats, ports, usage, hits *ebpf.Map
+	sweep                                          *ebpf.Program
 }
 
 // New wraps the maps of one host, by name, and its sweeper.
 func New(m map[string]*ebpf.Map, sweep *ebpf.Program) *Table {
-	return &Table{flows: m["flows"], slots: m["flow_slots"], drops: m["drops"], stats: m["stats"], ports: m["ports"], usage: m["usage"], sweep: sweep}
+	return &Table{flows: m["flows"], slots: m["flow_slots"], drops: m["drops"], stats: m["stats"], ports: m["ports"], usage: m["usage"], hits: m["hits"], sweep: sweep}
 }
 
 // Swept says what one turn of the clock did.
@@ -122,8 +122,8 @@ func decode(k bpf.FlowKey, v bpf.Flow, now uint64) Flow {
 		Age: since(v.FirstSeen, now), Idle: since(v.LastSeen, now),
 	}
 	if k.Proto == protoICMP {
-		// The programs keep the type as a number, not as it is on the wire.
-		f.Dest = netip.AddrPortFrom(f.Dest.Addr(), k.Dport)
+		// The programs keep the type as a number, and the code above it.
+		f.Dest = netip.AddrPortFrom(f.Dest.Addr(), k.Dport&0xff)
 	}
 	return f
 }

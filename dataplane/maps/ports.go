@@ -31,6 +31,8 @@ type Port struct {
 	Subnet          spec.SubnetID
 	Table           spec.RouteTable
 	Egress, Ingress spec.RuleSetID
+	// ACLOut and ACLIn are the network ACL of the port's subnet.
+	ACLOut, ACLIn   spec.RuleSetID
 	MAC, RouterMAC  spec.MAC
 	Router          netip.Addr
 	CIDR            netip.Prefix
@@ -78,9 +80,8 @@ func (d ports) Observe(context.Context, map[Slot]Port) (map[Slot]Port, error) {
 			continue
 		}
 		p := d.decode(v)
-		var account bpf.FlowUsage
-		if d.m["usage"].Lookup(v.Eni, &account) != nil {
-			p.MTU = 0 // no new flow can be opened: differs from whatever is wanted
+		if !d.furnished(uint32(i), v.Eni) {
+			p.MTU = 0 // differs from whatever is wanted
 		}
 		out[Slot(i)] = p
 	}
@@ -92,6 +93,7 @@ func (d ports) decode(v bpf.Port) Port {
 	p := Port{
 		ENI: spec.ENI(v.Eni), VPC: spec.VPC(v.Vpc), Subnet: spec.SubnetID(v.Subnet), Table: spec.RouteTable(v.Table),
 		Egress: d.lists.idOf(v.Egress), Ingress: d.lists.idOf(v.Ingress),
+		ACLOut: d.lists.idOf(v.AclOut), ACLIn: d.lists.idOf(v.AclIn),
 		MAC: v.Mac, RouterMAC: v.RouterMac,
 		Router: addr4(v.Router), CIDR: netip.PrefixFrom(addr4(v.Net), maskBits(v.Mask)), MTU: int(v.Mtu),
 		Tap:             flags&bpf.FromEniPortFlagsPORT_TAP != 0,
@@ -106,17 +108,16 @@ func (d ports) decode(v bpf.Port) Port {
 }
 
 func (d ports) encode(p Port) (bpf.Port, error) {
-	egress, err := d.lists.list(p.Egress)
-	if err != nil {
-		return bpf.Port{}, err
-	}
-	ingress, err := d.lists.list(p.Ingress)
-	if err != nil {
-		return bpf.Port{}, err
+	var list [4]uint32
+	for i, id := range []spec.RuleSetID{p.Egress, p.Ingress, p.ACLOut, p.ACLIn} {
+		var err error
+		if list[i], err = d.lists.list(id); err != nil {
+			return bpf.Port{}, err
+		}
 	}
 	v := bpf.Port{
 		Eni: uint32(p.ENI), Vpc: uint32(p.VPC), Subnet: uint32(p.Subnet), Table: uint32(p.Table),
-		Egress: egress, Ingress: ingress,
+		Egress: list[0], Ingress: list[1], AclOut: list[2], AclIn: list[3],
 		Mac: p.MAC, RouterMac: p.RouterMAC, Router: be32(p.Router), Net: be32(p.CIDR.Addr()), Mask: maskOf(p.CIDR.Bits()),
 		Mtu: uint32(p.MTU), Version: p.Version, Flags: uint32(bpf.FromEniPortFlagsPORT_READY),
 	}
@@ -148,7 +149,7 @@ func (d ports) Put(_ context.Context, k Slot, p Port) error {
 		return err
 	}
 	v.Epoch = old.Epoch
-	if err := d.account(v.Eni); err != nil {
+	if err := d.furnish(k, v.Eni); err != nil {
 		return err
 	}
 	if old.Eni != v.Eni {
@@ -164,15 +165,39 @@ func (d ports) Put(_ context.Context, k Slot, p Port) error {
 	return d.write(k, v)
 }
 
-// account opens the account of the flows that an interface opens, or finds it:
-// one who comes back, to whatever slot, still has them in the table.
-func (d ports) account(eni uint32) error {
-	writes.Add(1)
-	err := d.m["usage"].Update(eni, bpf.FlowUsage{}, ebpf.UpdateNoExist)
-	if errors.Is(err, ebpf.ErrKeyExist) {
-		return nil
+// furnish opens the account of the flows that an interface opens, or finds it:
+// one who comes back, to whatever slot, still has them in the table. The slot
+// gets its tables of fragments and refusals; what they hold names its interface
+// and may stay.
+func (d ports) furnish(k Slot, eni uint32) error {
+	writes.Add(3)
+	for _, err := range []error{
+		d.m["usage"].Update(eni, bpf.FlowUsage{}, ebpf.UpdateNoExist),
+		d.m["frags"].Update(uint32(k), bpf.FragTable{}, ebpf.UpdateNoExist),
+		d.m["denied"].Update(uint32(k), bpf.DeniedTable{}, ebpf.UpdateNoExist),
+	} {
+		if err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+			return err
+		}
 	}
-	return err
+	return nil
+}
+
+// furnished: without an account no flow can be opened, without tables no
+// fragment passes and each refusal costs the whole walk.
+func (d ports) furnished(slot, eni uint32) bool {
+	return d.m["usage"].Lookup(eni, &bpf.FlowUsage{}) == nil && d.m["frags"].Lookup(slot, &bpf.FragTable{}) == nil &&
+		d.m["denied"].Lookup(slot, &bpf.DeniedTable{}) == nil
+}
+
+// listsOfPorts are the numbers of all lists that some port names.
+func (m *Maps) listsOfPorts() ([]uint32, error) {
+	values, err := ports{Maps: m}.read()
+	var out []uint32
+	for _, v := range values {
+		out = append(out, v.Egress, v.Ingress, v.AclOut, v.AclIn)
+	}
+	return out, err
 }
 
 // claim closes a slot and starts the counters of its new owner at zero.
@@ -200,7 +225,10 @@ func (d ports) Delete(_ context.Context, k Slot) error {
 	if err := d.m["ports"].Lookup(uint32(k), &old); err != nil {
 		return err
 	}
-	return d.write(k, bpf.Port{Epoch: nextEpoch(old.Epoch)})
+	if err := d.write(k, bpf.Port{Epoch: nextEpoch(old.Epoch)}); err != nil {
+		return err
+	}
+	return errors.Join(remove(d.m["frags"], uint32(k)), remove(d.m["denied"], uint32(k)))
 }
 
 // nextEpoch skips 0, which marks an entry under construction.

@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	gomaps "maps"
 	"slices"
 	"sync"
 
-	"github.com/vpcfabric/vpc/bpf"
 	"github.com/vpcfabric/vpc/dataplane/classify"
 	"github.com/vpcfabric/vpc/dataplane/spec"
 )
@@ -18,7 +19,7 @@ func CompareRuleSets(a, b spec.RuleSetID) int { return bytes.Compare(a[:], b[:])
 
 // Rules is the driver of rule lists. A list is named by its content; the number
 // that the programs use is given here, never twice while this process lives,
-// and read back from the map after a restart.
+// and read back from the maps after a restart.
 type Rules struct {
 	m *Maps
 
@@ -26,12 +27,17 @@ type Rules struct {
 	content map[spec.RuleSetID]spec.RuleSet
 	number  map[spec.RuleSetID]uint32
 	name    map[uint32]spec.RuleSetID // the inverse of number
+	parts   map[uint32]parts
+	vectors *vectors
 	next    uint32
 }
 
 // Rules returns the driver; there is one per host.
 func (m *Maps) Rules() *Rules {
-	return &Rules{m: m, number: map[spec.RuleSetID]uint32{}, name: map[uint32]spec.RuleSetID{}, next: 1}
+	return &Rules{
+		m: m, number: map[spec.RuleSetID]uint32{}, name: map[uint32]spec.RuleSetID{},
+		parts: map[uint32]parts{}, vectors: newVectors(m), next: 1,
+	}
 }
 
 // Content says what the wanted digests stand for. Call it before Put.
@@ -69,81 +75,68 @@ func (r *Rules) idOf(n uint32) spec.RuleSetID {
 	return r.name[n]
 }
 
-// Observe reads every list and names it by what it says, so a list with one
-// changed rule is another list.
+// Observe reads every list. One that is not exactly what its name stands for
+// has the name of no possible content.
 func (r *Rules) Observe(context.Context, map[spec.RuleSetID]struct{}) (map[spec.RuleSetID]struct{}, error) {
-	chunks := map[uint32]map[uint32]bpf.RuleChunk{}
-	err := each(r.m.m["rules"], func(k bpf.ListKey, v bpf.RuleChunk) {
-		if chunks[k.List] == nil {
-			chunks[k.List] = map[uint32]bpf.RuleChunk{}
-		}
-		chunks[k.List][k.Chunk] = v
-	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	images, err := r.m.readImages()
 	if err != nil {
 		return nil, err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.number, r.name = map[spec.RuleSetID]uint32{}, map[uint32]spec.RuleSetID{}
-	out := map[spec.RuleSetID]struct{}{}
-	for n, parts := range chunks {
-		id := digest(n, parts)
-		if old, ok := r.number[id]; !ok || n < old {
-			r.number[id] = n
-		}
-		out[id] = struct{}{}
+	if err := r.vectors.read(); err != nil {
+		return nil, err
+	}
+	used, err := r.m.listsOfPorts()
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range used {
 		r.next = max(r.next, n+1)
 	}
-	for id, n := range r.number {
-		r.name[n] = id
+	r.number, r.name, r.parts = map[spec.RuleSetID]uint32{}, map[uint32]spec.RuleSetID{}, map[uint32]parts{}
+	out := map[spec.RuleSetID]struct{}{}
+	for _, n := range slices.Sorted(gomaps.Keys(images)) {
+		id := r.identify(n, images[n])
+		if _, taken := r.number[id]; taken {
+			id = broken(n) // one of the two is enough
+		}
+		r.number[id], r.name[n], r.parts[n] = n, id, images[n].parts()
+		r.vectors.hold(r.parts[n].vectors)
+		out[id] = struct{}{}
+		r.next = max(r.next, n+1)
 	}
 	return out, nil
 }
 
-// digest of a damaged list is that of no possible content.
-func digest(n uint32, parts map[uint32]bpf.RuleChunk) spec.RuleSetID {
-	l, ok := decode(parts)
-	if ok {
-		set := classify.Decompile(l)
-		id, canonical := spec.MakeRuleSet(set.Rules)
-		again, err := classify.Compile(canonical)
-		if err == nil && sameList(again, l) {
-			return id
-		}
+// identify names a list by what it says. Of one that nobody wants it is enough
+// that it has a name.
+func (r *Rules) identify(n uint32, i *image) spec.RuleSetID {
+	if i.head == nil || i.head.Name == (spec.RuleSetID{}) {
+		return broken(n)
 	}
-	var broken spec.RuleSetID
-	copy(broken[:], "broken list ")
-	binary.BigEndian.PutUint32(broken[12:], n)
-	return broken
+	set, known := r.content[i.head.Name]
+	if !known {
+		return i.head.Name
+	}
+	l, err := classify.Compile(set)
+	if err != nil {
+		return broken(n)
+	}
+	if want, err := encode(i.head.Name, l, r.vectors.find); err != nil || !want.equal(i) {
+		return broken(n)
+	}
+	return i.head.Name
 }
 
-func sameList(a, b classify.List) bool {
-	return a.OpenTCP == b.OpenTCP && a.OpenUDP == b.OpenUDP && slices.Equal(a.Rules, b.Rules)
+// broken is the name of a damaged list, which no content has.
+func broken(n uint32) (id spec.RuleSetID) {
+	copy(id[:], "broken list ")
+	binary.BigEndian.PutUint32(id[12:], n)
+	return id
 }
 
-func decode(parts map[uint32]bpf.RuleChunk) (classify.List, bool) {
-	head, ok := parts[0]
-	if !ok || int(head.Chunks) != len(parts) {
-		return classify.List{}, false
-	}
-	l := classify.List{
-		OpenTCP: head.Flags&uint32(bpf.FromEniListFlagsLIST_OPEN_TCP) != 0,
-		OpenUDP: head.Flags&uint32(bpf.FromEniListFlagsLIST_OPEN_UDP) != 0,
-	}
-	for i := range head.Chunks {
-		c, ok := parts[i]
-		if !ok || c.Count > bpf.RulesPerChunk {
-			return classify.List{}, false
-		}
-		for _, x := range c.Rules[:c.Count] {
-			l.Rules = append(l.Rules, decodeRule(x))
-		}
-	}
-	return l, true
-}
-
-// Put compiles and writes a list under a fresh number. Chunk 0 comes last, so
-// a list that lacks a later chunk is never complete by accident.
+// Put compiles and writes a list under a fresh number.
 func (r *Rules) Put(_ context.Context, id spec.RuleSetID, _ struct{}) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -158,21 +151,23 @@ func (r *Rules) Put(_ context.Context, id spec.RuleSetID, _ struct{}) error {
 	if err != nil {
 		return err
 	}
+	img, err := encode(id, l, r.vectors.intern)
+	if err != nil {
+		return errors.Join(err, r.vectors.tidy())
+	}
 	n := r.next
 	r.next++
-	chunks := encode(l)
-	for i := len(chunks) - 1; i >= 0; i-- {
-		writes.Add(1)
-		if err := r.m.m["rules"].Put(bpf.ListKey{List: n, Chunk: uint32(i)}, chunks[i]); err != nil {
-			return err
-		}
+	r.parts[n] = img.parts()
+	r.vectors.hold(r.parts[n].vectors)
+	if err := img.write(r.m, n); err != nil {
+		return errors.Join(err, r.take(n))
 	}
 	delete(r.name, r.number[id])
 	r.number[id], r.name[n] = n, id
 	return nil
 }
 
-// Delete removes the list with this content, chunk 0 first.
+// Delete removes the list with this content.
 func (r *Rules) Delete(_ context.Context, id spec.RuleSetID) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -180,60 +175,20 @@ func (r *Rules) Delete(_ context.Context, id spec.RuleSetID) error {
 	if !ok {
 		return nil
 	}
-	for i := range uint32(bpf.MaxChunks) {
-		var c bpf.RuleChunk
-		k := bpf.ListKey{List: n, Chunk: i}
-		if r.m.m["rules"].Lookup(k, &c) != nil {
-			continue
-		}
-		if err := remove(r.m.m["rules"], k); err != nil {
-			return err
-		}
+	if err := r.take(n); err != nil {
+		return err
 	}
 	delete(r.number, id)
 	delete(r.name, n)
 	return nil
 }
 
-func encode(l classify.List) []bpf.RuleChunk {
-	var out []bpf.RuleChunk
-	for part := range slices.Chunk(l.Rules, bpf.RulesPerChunk) {
-		c := bpf.RuleChunk{Count: uint32(len(part))}
-		for i, r := range part {
-			c.Rules[i] = encodeRule(r)
-		}
-		out = append(out, c)
+// take removes list n and the bit vectors that only it has named.
+func (r *Rules) take(n uint32) error {
+	if err := r.parts[n].remove(r.m, n); err != nil {
+		return err
 	}
-	out[0].Chunks = uint32(len(out))
-	if l.OpenTCP {
-		out[0].Flags |= uint32(bpf.FromEniListFlagsLIST_OPEN_TCP)
-	}
-	if l.OpenUDP {
-		out[0].Flags |= uint32(bpf.FromEniListFlagsLIST_OPEN_UDP)
-	}
-	return out
-}
-
-func encodeRule(r classify.Rule) (out bpf.Rule) {
-	for i := range 4 {
-		out.Addr.W[i] = binary.NativeEndian.Uint32(r.Addr[4*i:])
-		out.Mask.W[i] = binary.NativeEndian.Uint32(r.Mask[4*i:])
-	}
-	out.Group, out.Proto, out.Id = r.Group, r.Proto, r.ID
-	out.PortMin, out.PortMax, out.CodeMin, out.CodeMax = r.PortMin, r.PortMax, r.CodeMin, r.CodeMax
-	if r.Any {
-		out.Any = 1
-	}
-	return out
-}
-
-func decodeRule(r bpf.Rule) (out classify.Rule) {
-	for i := range 4 {
-		binary.NativeEndian.PutUint32(out.Addr[4*i:], r.Addr.W[i])
-		binary.NativeEndian.PutUint32(out.Mask[4*i:], r.Mask.W[i])
-	}
-	out.Group, out.Proto, out.ID = r.Group, r.Proto, r.Id
-	out.PortMin, out.PortMax, out.CodeMin, out.CodeMax = r.PortMin, r.PortMax, r.CodeMin, r.CodeMax
-	out.Any = r.Any != 0
-	return out
+	r.vectors.release(r.parts[n].vectors)
+	delete(r.parts, n)
+	return r.vectors.tidy()
 }

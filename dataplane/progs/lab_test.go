@@ -311,7 +311,7 @@ func (l *lab) counters() counters {
 	drops, err := l.table.Drops()
 	l.must(err)
 	for _, d := range drops {
-		out[fmt.Sprintf("drop %d %s/%s", d.ENI, d.Stage, d.Reason)] = d.Packets
+		out[fmt.Sprintf("drop %d %s/%s", d.ENI, d.Stage, d.Reason)] += d.Packets
 	}
 	var cells []bpf.PortStats
 	for slot, p := range l.ports {

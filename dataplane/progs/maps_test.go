@@ -20,7 +20,11 @@ func (l *lab) city(d dice) {
 	for range 20 {
 		id, set := spec.MakeRuleSet(d.rules())
 		l.sets[id] = set
+		id, set = spec.MakeACL(d.acl())
+		l.sets[id] = set
 	}
+	id, set := spec.MakeRuleSet(manyRules(300))
+	l.sets[id] = set
 	ids := sortedIDs(l.sets)
 	anyMAC := func() (m spec.MAC) {
 		ne.PutUint32(m[:], d.Uint32())
@@ -34,6 +38,7 @@ func (l *lab) city(d dice) {
 		l.ports[dmaps.Slot(d.IntN(bpf.MaxPorts))] = dmaps.Port{
 			ENI: spec.ENI(n), VPC: spec.VPC(d.Uint32()), Subnet: spec.SubnetID(d.Uint32()), Table: spec.RouteTable(d.Uint32()),
 			Egress: ids[d.IntN(len(ids))], Ingress: ids[d.IntN(len(ids))],
+			ACLOut: ids[d.IntN(len(ids))], ACLIn: ids[d.IntN(len(ids))],
 			MAC: anyMAC(), RouterMAC: anyMAC(), Router: v4(), CIDR: netip.PrefixFrom(v4(), d.IntN(33)).Masked(), MTU: 1 + d.IntN(1<<16),
 			Tap: d.IntN(2) == 0, SourceDestCheck: d.IntN(2) == 0, Cut: d.IntN(2) == 0, Version: d.Uint32(),
 		}
@@ -91,7 +96,7 @@ func TestMapsRoundTrip(t *testing.T) {
 	clear(l.routes)
 	clear(l.sets)
 	l.apply()
-	for _, name := range []string{"endpoints", "routes", "rules"} {
+	for _, name := range []string{"endpoints", "routes", "lists", "rule_words", "addr_chunks", "service_chunks", "members", "bitmaps", "frags", "denied"} {
 		var k, v []byte
 		it := l.set.Maps[name].Iterate()
 		if it.Next(&k, &v) {
@@ -102,7 +107,7 @@ func TestMapsRoundTrip(t *testing.T) {
 
 func (l *lab) usedSet(id spec.RuleSetID) bool {
 	for _, p := range l.ports {
-		if p.Egress == id || p.Ingress == id {
+		if p.Egress == id || p.Ingress == id || p.ACLOut == id || p.ACLIn == id {
 			return true
 		}
 	}
@@ -112,7 +117,7 @@ func (l *lab) usedSet(id spec.RuleSetID) bool {
 // TestDriftIsNamed changes one element of each map behind the drivers' back.
 func TestDriftIsNamed(t *testing.T) {
 	for _, row := range []struct{ name, kind, object string }{
-		{"endpoints", "endpoints", "10.0."}, {"routes", "routes", "10.0."}, {"rules", "rules", ""}, {"ports", "ports", "0"},
+		{"endpoints", "endpoints", "10.0."}, {"routes", "routes", "10.0."}, {"lists", "rules", ""}, {"ports", "ports", "0"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			l := openTown(t, progs.Config{})
@@ -123,8 +128,8 @@ func TestDriftIsNamed(t *testing.T) {
 			}
 			at := 0 // the first word says whom an endpoint or a route leads to
 			switch row.name {
-			case "rules":
-				at = 16 + 36 // the first rule's protocol
+			case "lists":
+				at = 40 + 16 // the first rule's number
 			case "ports":
 				at = 28 // the router's MAC or its neighbour
 			}
@@ -143,7 +148,7 @@ func TestDriftIsNamed(t *testing.T) {
 			if !strings.Contains(text, row.kind+" ") || !strings.Contains(text, row.object) {
 				t.Errorf("drift: %q", text)
 			}
-			if row.name != "rules" && len(found) != 1 {
+			if row.name != "lists" && len(found) != 1 {
 				t.Errorf("%d objects differ, one was changed:\n%s", len(found), text)
 			}
 			if n := l.apply(); n == 0 {

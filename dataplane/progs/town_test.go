@@ -47,6 +47,8 @@ var (
 	inTownWeb  = spec.Rule{Protocol: tcp, FromPort: 80, ToPort: 80, Prefix: prefix("10.0.0.0/16"), ID: 2}
 	inTownUDP  = spec.Rule{Protocol: udp, FromPort: 0, ToPort: 65535, Prefix: prefix("10.0.0.0/16"), ID: 3}
 	inTownPing = spec.Rule{Protocol: icmp, FromPort: echo, ToPort: -1, Prefix: prefix("10.0.0.0/16"), ID: 4}
+	allowAll   = spec.Rule{Protocol: spec.AnyProtocol, FromPort: -1, ToPort: -1, Prefix: prefix("0.0.0.0/0"), ID: 100}
+	denyRest   = spec.Rule{Protocol: spec.AnyProtocol, FromPort: -1, ToPort: -1, Prefix: prefix("0.0.0.0/0"), ID: 32767, Deny: true}
 	anyoneWeb  = spec.Rule{Protocol: tcp, FromPort: 80, ToPort: 80, Prefix: prefix("0.0.0.0/0"), ID: 5}
 )
 
@@ -92,6 +94,8 @@ func (l *lab) move(n nic, v spec.VPC, table spec.RouteTable, groups ...spec.Grou
 	}
 	l.egress(n)
 	l.ingress(n)
+	l.aclOut(n, allowAll, denyRest)
+	l.aclIn(n, allowAll, denyRest)
 	l.endpoint(v, n.addr, n, groups...)
 }
 
@@ -117,6 +121,22 @@ func (l *lab) egress(n nic, rules ...spec.Rule) {
 
 func (l *lab) ingress(n nic, rules ...spec.Rule) {
 	l.change(n, func(p *maps.Port) { p.Ingress = l.rules(rules) })
+}
+
+func (l *lab) acl(rules []spec.Rule) spec.RuleSetID {
+	id, set := spec.MakeACL(rules)
+	l.sets[id] = set
+	return id
+}
+
+// aclOut and aclIn are one direction of the ACL of n's subnet, as n's port
+// knows it.
+func (l *lab) aclOut(n nic, rules ...spec.Rule) {
+	l.change(n, func(p *maps.Port) { p.ACLOut = l.acl(rules) })
+}
+
+func (l *lab) aclIn(n nic, rules ...spec.Rule) {
+	l.change(n, func(p *maps.Port) { p.ACLIn = l.acl(rules) })
 }
 
 // touch says that something else changed that verdicts about n rest on.

@@ -124,6 +124,8 @@ var elsewhere = map[string]string{
 	"vlan":       "TestLiveFrames",
 	"table_full": "TestTableFull",
 	"allowance":  "TestAllowance",
+
+	"network_acl": "TestACLAtTheEdgeOnly",
 }
 
 func TestDrops(t *testing.T) {

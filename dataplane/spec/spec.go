@@ -57,6 +57,9 @@ type Subnet struct {
 	CIDR   netip.Prefix
 	Router netip.Addr
 	MAC    MAC // of the router
+	// ACLOut and ACLIn judge what leaves and what enters the subnet. A subnet
+	// without them is closed: there is no list of that name.
+	ACLOut, ACLIn RuleSetID
 }
 
 // Kind of the device at the workload's side of a port.

@@ -63,13 +63,14 @@ func content(rules []Rule) map[Rule]bool {
 // TestEveryFieldCounts: a change of any field makes another list.
 func TestEveryFieldCounts(t *testing.T) {
 	base := Rule{Protocol: 6, FromPort: 1, ToPort: 2, Prefix: netip.MustParsePrefix("10.0.0.0/8"), ID: 3}
-	variants := []Rule{base, base, base, base, base, base, base}
+	variants := []Rule{base, base, base, base, base, base, base, base}
 	variants[1].Protocol = AnyProtocol
 	variants[2].FromPort = -1
 	variants[3].ToPort = 65535
 	variants[4].Prefix = netip.MustParsePrefix("10.0.0.0/9")
 	variants[5].Prefix, variants[5].Group = netip.Prefix{}, 1
 	variants[6].ID = math.MaxUint32
+	variants[7].Deny = true
 	ids := map[RuleSetID]Rule{}
 	for _, r := range variants {
 		id, _ := MakeRuleSet([]Rule{r})
@@ -93,6 +94,28 @@ func TestWorldFirst(t *testing.T) {
 			narrow = narrow || !r.Any()
 		}
 	})
+}
+
+// TestACLOrder: numbers alone order an ACL, and one with the rules of a group is
+// another list, because its order means something.
+func TestACLOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rules := rapid.SliceOfNDistinct(someRule, 1, 3, func(r Rule) uint32 { return r.ID }).Draw(t, "rules")
+		id, set := MakeACL(rules)
+		if again, _ := MakeACL(rapid.Permutation(rules).Draw(t, "shuffled")); again != id {
+			t.Fatal("order counts")
+		}
+		if !slices.IsSortedFunc(set.Rules, func(a, b Rule) int { return int(int64(a.ID) - int64(b.ID)) }) {
+			t.Fatalf("not by number: %v", set.Rules)
+		}
+		if group, _ := MakeRuleSet(rules); group == id {
+			t.Fatalf("an ACL and a group share the name of %v", set.Rules)
+		}
+	})
+	none, _ := MakeRuleSet(nil)
+	if empty, _ := MakeACL(nil); empty != none {
+		t.Error("no rules have two names")
+	}
 }
 
 func TestRulePredicates(t *testing.T) {

@@ -155,6 +155,8 @@ func (r reader) CountFlows(keep func(spec.ENI) bool) (int, error) {
 
 func (r reader) Drops() ([]dataplane.Drop, error) { return r.drops, nil }
 
+func (r reader) RuleHits() ([]dataplane.Hit, error) { return nil, nil }
+
 // resolver knows the places that a test gives it.
 type resolver struct {
 	mu     sync.Mutex
@@ -219,6 +221,7 @@ func oneWorkload(revision int64) *record.World {
 		Tables: map[string]*record.RouteTable{"rtb-1": {Index: 3, Table: api.RouteTable{
 			RouteTableId: "rtb-1", VpcId: "vpc-1", Associations: []api.RouteTableAssociation{{Main: api.Ptr(true)}},
 		}}},
+		Acls: map[string]*record.NetworkAcl{"acl-1": {Index: 5, Acl: api.NetworkAcl{NetworkAclId: "acl-1", VpcId: "vpc-1", IsDefault: api.Ptr(true)}}},
 		Groups: map[string]*record.SecurityGroup{"sg-1": {
 			Index: 4, Group: api.SecurityGroup{GroupId: "sg-1", VpcId: "vpc-1"},
 			Rules: []api.SecurityGroupRule{{SecurityGroupRuleId: "sgr-000000aa000000000", IpProtocol: "-1", CidrIpv4: "0.0.0.0/0"}},

@@ -59,6 +59,7 @@ type builder struct {
 	// doubtful are records whose index is not theirs alone, with the reason.
 	doubtful map[string]error
 	tables   tables
+	acls     acls
 	Plan
 }
 
@@ -73,7 +74,7 @@ type wiring struct {
 
 // Build plans one host.
 func Build(w *record.World, f Facts) Plan {
-	b := &builder{w: w, f: f, doubtful: doubtful(w), tables: tablesOf(w), Plan: Plan{
+	b := &builder{w: w, f: f, doubtful: doubtful(w), tables: tablesOf(w), acls: aclsOf(w), Plan: Plan{
 		Names: map[spec.ENI]string{},
 		Spec: &spec.Host{
 			Name: f.Host, Revision: w.Revision, MTU: f.MTU,
@@ -118,6 +119,9 @@ func (b *builder) attached(id string, n *record.NetworkInterface) error {
 	}
 	x := wiring{rules: map[spec.RuleSetID]spec.RuleSet{}}
 	if x.segment, err = segment(vpc, subnet); err != nil {
+		return err
+	}
+	if x.segment.ACLOut, x.segment.ACLIn, err = b.acl(x.rules, vpc, subnet); err != nil {
 		return err
 	}
 	groups, err := b.groups(n)
@@ -234,6 +238,8 @@ func segment(vpc *record.Vpc, s *record.Subnet) (spec.Subnet, error) {
 		Router: cidr.Addr().Next(), MAC: spec.RouterMAC(spec.SubnetID(s.Index)),
 	}, nil
 }
+
+var allIPv4 = netip.MustParsePrefix("0.0.0.0/0")
 
 // prefix reads a canonical IPv4 prefix: two spellings would be two keys for one
 // entry of the kernel.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,6 +49,16 @@ var golden = map[string]func() *world{
 		delete(w.facts.Places, gone.Attached.Target)
 		w.Tombstones["eni-deleted"] = &record.Tombstone{Index: 77}
 		w.Tombstones["vpc-deleted"] = &record.Tombstone{Index: 78}
+		return w
+	},
+	"network_acls": func() *world {
+		w := web()
+		w.subnet("a2", "a", "10.0.2.0/24")
+		own := w.acl("a", "in 200 allow 6:443-443 10.0.0.0/16", "in 90 deny 1:8--1 10.0.1.0/24", "in 100 allow 1:-1--1 0.0.0.0/0",
+			"out 5 allow 47 10.0.0.0/8", "out 6 deny -1 192.0.2.0/24")
+		own.Acl.Associations = []api.NetworkAclAssociation{{SubnetId: "subnet-a2"}}
+		own.Acl.Entries = append(own.Acl.Entries, api.NetworkAclEntry{RuleNumber: api.Ptr(int32(101)), RuleAction: "allow", Protocol: "-1", Ipv6CidrBlock: "::/0"})
+		w.eni("second", "a2", "10.0.2.10", "a-default")
 		return w
 	},
 	"route_tables": func() *world {
@@ -111,6 +122,15 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// withACL puts a workload into a subnet with an ACL of these entries.
+func withACL(entries ...string) func(*world) {
+	return func(w *world) {
+		w.subnet("a2", "a", "10.0.2.0/24")
+		w.acl("a", entries...).Acl.Associations = []api.NetworkAclAssociation{{SubnetId: "subnet-a2"}}
+		w.eni("x", "a2", "10.0.2.9", "a-default")
+	}
+}
+
 // TestQuarantine: each broken record costs its own interface and no other, and
 // leaves nothing of it behind.
 func TestQuarantine(t *testing.T) {
@@ -148,6 +168,18 @@ func TestQuarantine(t *testing.T) {
 			w.subnet("c1", "c", "10.0.1.0/24")
 			w.eni("x", "c1", "10.0.1.9", "c-default")
 		}, "VPC vpc-c has no main route table"},
+		"no default ACL": {func(w *world) {
+			w.vpc("c", "10.0.0.0/16")
+			maps.DeleteFunc(w.Acls, func(_ string, a *record.NetworkAcl) bool { return a.Acl.VpcId == "vpc-c" })
+			w.subnet("c1", "c", "10.0.1.0/24")
+			w.eni("x", "c1", "10.0.1.9", "c-default")
+		}, "VPC vpc-c has no default network ACL"},
+		"ACL rule without ports": {withACL("in 1 allow 6 0.0.0.0/0"), "rule 1: its range of ports"},
+		"ACL rule of type only":  {withACL("in 2 allow 1 0.0.0.0/0"), "rule 2: its range of ports, or type"},
+		"ACL rule number 0":      {withACL("in 0 allow -1 0.0.0.0/0"), "rule 0: not from 1 to 32766"},
+		"ACL rule number 32768":  {withACL("in 32768 allow -1 0.0.0.0/0"), "rule 32768: not from 1 to 32766"},
+		"two of one number":      {withACL("in 7 allow -1 0.0.0.0/0", "in 7 deny -1 10.0.0.0/8"), "rule 7: another has its number"},
+		"neither allow nor deny": {withACL("in 7 permit -1 0.0.0.0/0"), `action "permit"`},
 		"one bad route": {func(w *world) {
 			table := rt(w)
 			table.Table.Associations = []api.RouteTableAssociation{{SubnetId: "subnet-a2"}}

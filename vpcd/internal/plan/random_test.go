@@ -50,6 +50,24 @@ func someRule(t *rapid.T) api.SecurityGroupRule {
 	return r
 }
 
+// anyEntry is an entry of an ACL with whatever can be wrong about it.
+var anyEntry = rapid.Custom(func(t *rapid.T) api.NetworkAclEntry {
+	return api.NetworkAclEntry{
+		RuleNumber: rapid.Ptr(rapid.Int32Range(-1, 40000), true).Draw(t, "number"),
+		RuleAction: rapid.SampledFrom([]string{"allow", "deny", ""}).Draw(t, "action"), Egress: rapid.Ptr(rapid.Bool(), true).Draw(t, "egress"),
+		Protocol: someProto.Draw(t, "proto"), CidrBlock: someCIDR.Draw(t, "cidr"),
+		PortRange: &api.PortRange{From: somePort.Draw(t, "from"), To: somePort.Draw(t, "to")},
+	}
+})
+
+func someEntry(t *rapid.T) api.NetworkAclEntry {
+	port := api.Ptr(rapid.Int32Range(0, 65535).Draw(t, "port"))
+	return mostly(t, "entry", api.NetworkAclEntry{
+		RuleNumber: api.Ptr(rapid.Int32Range(1, 32766).Draw(t, "number")), RuleAction: "deny", Egress: api.Ptr(rapid.Bool().Draw(t, "egress")),
+		Protocol: "6", CidrBlock: "10.0.0.0/8", PortRange: &api.PortRange{From: port, To: port},
+	}, anyEntry)
+}
+
 // someWorld has VPCs a and b; what ends in 1 and 2 belongs to a, 3 to b.
 func someWorld(t *rapid.T) *world {
 	w := newWorld()
@@ -81,6 +99,13 @@ func someWorld(t *rapid.T) *world {
 			Associations: []api.RouteTableAssociation{
 				{Main: mostly(t, "main", api.Ptr(i != 1), rapid.Ptr(rapid.Bool(), true)), SubnetId: someSubnet.Draw(t, "associated")},
 			},
+		}}
+	}
+	for _, id := range []string{"acl-1", "acl-2", "acl-3"} {
+		w.Acls[id] = &record.NetworkAcl{Acl: api.NetworkAcl{
+			NetworkAclId: id, VpcId: owner(id), IsDefault: mostly(t, "default", api.Ptr(id != "acl-2"), rapid.Ptr(rapid.Bool(), true)),
+			Entries:      rapid.SliceOfN(rapid.Custom(someEntry), 0, 2).Draw(t, "entries"),
+			Associations: []api.NetworkAclAssociation{{SubnetId: someSubnet.Draw(t, "acl's")}},
 		}}
 	}
 	for i := range rapid.IntRange(0, 6).Draw(t, "interfaces") {
@@ -170,6 +195,10 @@ func checkPorts(t *rapid.T, w *world, h *spec.Host) {
 		if h.Subnets[port.Subnet].VPC != port.VPC {
 			t.Fatalf("port %v is in a subnet of another VPC", port)
 		}
+		segment := h.Subnets[port.Subnet]
+		checkACL(t, h, segment.ACLOut)
+		checkACL(t, h, segment.ACLIn)
+		used[segment.ACLOut], used[segment.ACLIn] = true, true
 		for _, id := range []spec.RuleSetID{port.Egress, port.Ingress} {
 			set, ok := h.RuleSets[id]
 			if !ok {
@@ -191,6 +220,20 @@ func checkPorts(t *rapid.T, w *world, h *spec.Host) {
 	for k := range h.Routes {
 		if !tables[k.Table] {
 			t.Fatalf("route %v is of no port's table", k)
+		}
+	}
+}
+
+// checkACL: whatever the record says, the last rule denies everything, and there
+// is one rule of each number.
+func checkACL(t *rapid.T, h *spec.Host, id spec.RuleSetID) {
+	rules := h.RuleSets[id].Rules
+	if len(rules) == 0 || !rules[len(rules)-1].Deny || !rules[len(rules)-1].Any() || rules[len(rules)-1].Protocol != spec.AnyProtocol {
+		t.Fatalf("ACL %v does not end with a rule that denies the rest", rules)
+	}
+	for i, r := range rules {
+		if i > 0 && r.ID <= rules[i-1].ID || r.Group != 0 {
+			t.Fatalf("ACL %v: rule %v", rules, r)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -40,7 +41,43 @@ func (w *world) vpc(name, cidr string) {
 	w.table(name+"-main", name, "10.0.0.0/16")
 	main := w.Tables["rtb-"+name+"-main"]
 	main.Table.Associations = []api.RouteTableAssociation{{Main: api.Ptr(true)}}
+	w.acl(name, "out 100 allow -1 0.0.0.0/0", "in 100 allow -1 0.0.0.0/0").Acl.IsDefault = api.Ptr(true)
 	w.group(name+"-default", name, "in -1 sg-"+name+"-default", "out -1 0.0.0.0/0")
+}
+
+// acl makes a network ACL with its closing rules; an entry is "in|out NUMBER
+// allow|deny PROTO[:FROM-TO] CIDR".
+func (w *world) acl(vpc string, entries ...string) *record.NetworkAcl {
+	id := fmt.Sprintf("acl-%s-%d", vpc, len(w.Acls))
+	r := &record.NetworkAcl{Acl: api.NetworkAcl{NetworkAclId: id, VpcId: "vpc-" + vpc}}
+	for _, text := range append(entries, "in 32767 deny -1 0.0.0.0/0", "out 32767 deny -1 0.0.0.0/0") {
+		r.Acl.Entries = append(r.Acl.Entries, aclEntry(text))
+	}
+	w.Acls[id] = r
+	return r
+}
+
+func aclEntry(text string) api.NetworkAclEntry {
+	f := strings.Fields(text)
+	number, err := strconv.ParseInt(f[1], 10, 32)
+	if err != nil {
+		panic(err)
+	}
+	proto, ports, ranged := strings.Cut(f[3], ":")
+	e := api.NetworkAclEntry{Egress: api.Ptr(f[0] == "out"), RuleNumber: api.Ptr(int32(number)), RuleAction: f[2], Protocol: proto, CidrBlock: f[4]}
+	if !ranged {
+		return e
+	}
+	var from, to int32
+	if _, err := fmt.Sscanf(ports, "%d-%d", &from, &to); err != nil {
+		panic(err)
+	}
+	if proto == "1" {
+		e.IcmpTypeCode = &api.IcmpTypeCode{Type: &from, Code: &to}
+	} else {
+		e.PortRange = &api.PortRange{From: &from, To: &to}
+	}
+	return e
 }
 
 func (w *world) table(name, vpc, local string) *record.RouteTable {
