@@ -438,7 +438,7 @@ func TestTapWithoutRoom(t *testing.T) {
 		t.Errorf("it is not ours any more: %v", got)
 	}
 	// Nor does it end with its namespace.
-	err := namespaces{d.k}.Delete(ctx, key.Netns)
+	err := namespaces(d).Delete(ctx, key.Netns)
 	held := (*AdoptedError)(nil)
 	if !errors.As(err, &held) || held.Index != key.Index || !strings.Contains(err.Error(), "tap0 of "+n.Path) {
 		t.Errorf("the namespace's deletion: %v", err)
