@@ -56,6 +56,7 @@ func (s *source) Snapshot(context.Context) (*record.World, error) {
 		Groups:     collect[*record.SecurityGroup](snap, record.Groups),
 		Tables:     collect[*record.RouteTable](snap, record.Tables),
 		Acls:       collect[*record.NetworkAcl](snap, record.Acls),
+		Lists:      collect[*record.PrefixList](snap, record.Lists),
 		Tombstones: collect[*record.Tombstone](snap, record.Tombstones),
 	}, nil
 }

@@ -53,6 +53,7 @@ func (s *story) tell() {
 	s.lists()
 	s.beginGroups()
 	s.changeRules()
+	s.policies()
 	s.beginInterface()
 	s.changeInterface()
 	s.tagsAndFilters()
@@ -202,6 +203,7 @@ func (s *story) bothWiresAgree() {
 	agree[api.DescribeNetworkInterfacesResult](s, api.DescribeNetworkInterfacesRequest{}, "eni", "list")
 	agree[api.DescribeRouteTablesResult](s, api.DescribeRouteTablesRequest{}, "rt", "list")
 	agree[api.DescribeNetworkAclsResult](s, api.DescribeNetworkAclsRequest{}, "acl", "list")
+	agree[api.DescribeManagedPrefixListsResult](s, api.DescribeManagedPrefixListsRequest{}, "pl", "list")
 }
 
 // agree wants every value that a client shows to be vpc's as well. Old clients

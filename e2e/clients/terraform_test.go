@@ -128,13 +128,18 @@ func (tf *terraform) values(name string) map[string]string {
 // inPlace is all that the second phase changes, and AWS changes without
 // replacing it.
 var inPlace = []string{
+	"aws_default_network_acl.default",
+	"aws_ec2_managed_prefix_list.branches",
+	"aws_ec2_managed_prefix_list.office",
 	"aws_ec2_tag.held",
+	"aws_network_acl.inline",
 	"aws_network_interface.spare",
 	"aws_security_group.inline",
 	"aws_security_group_rule.old",
 	"aws_subnet.a",
 	"aws_vpc.main",
 	"aws_vpc_security_group_egress_rule.client",
+	"aws_vpc_security_group_egress_rule.list",
 	"aws_vpc_security_group_ingress_rule.cidr",
 	"aws_vpc_security_group_ingress_rule.group",
 }
@@ -151,7 +156,7 @@ func TestTerraform(t *testing.T) {
 	ids := tf.values("ids")
 	w := attachWorkloads(h, ids)
 	w.check(map[string]bool{"inline tcp/7001": true, "inline tcp/7002": false, "split tcp/7101": true, "split tcp/7102": false,
-		"split tcp/7201": true, "old udp/7301": true, "old udp/7303": false})
+		"split tcp/7201": true, "split tcp/7401": true, "old udp/7301": true, "old udp/7303": false})
 
 	planned := tf.planned("phase=2")
 	for _, address := range inPlace {
@@ -166,11 +171,13 @@ func TestTerraform(t *testing.T) {
 	tf.must(tf.run("apply", "-no-color", "plan"))
 	tf.unchanged("phase=2")
 	w.check(map[string]bool{"inline tcp/7002": true, "inline tcp/7001": false, "split tcp/7102": true, "split tcp/7101": false,
-		"split tcp/7201": false, "old udp/7301": true})
+		"split tcp/7201": false, "split tcp/7401": false, "old udp/7301": true})
 	tf.updated(ids)
 
 	tf.imports("aws_subnet.b", ids["b"])
 	tf.imports("aws_vpc_security_group_ingress_rule.cidr", ids["cidr_rule"])
+	tf.imports("aws_network_acl.split", ids["acl"])
+	tf.imports("aws_ec2_managed_prefix_list.office", ids["list"])
 	tf.unchanged("phase=2")
 
 	w.detach()
@@ -185,7 +192,7 @@ func (tf *terraform) sees() {
 	want, _ := json.MarshalIndent(map[string]string{
 		"account": account, "region": "us-east-1", "zones": "local-1a,local-1b,local-1c", "cidr": "10.0.0.0/16", "vpcs": "1",
 		"subnet": "10.0.1.0/24", "subnets": "2", "group": "inline", "groups": "2", "interface": "10.0.1.50", "interfaces": "2",
-		"table": "true", "acls": "1",
+		"table": "true", "acls": "3", "acl": "true", "list": "10.0.1.0/24,192.0.2.0/24", "lists": "1",
 	}, "", "  ")
 	if string(got) != string(want) {
 		tf.Errorf("data sources: got %s\nwant %s", got, want)
@@ -226,7 +233,7 @@ type served struct {
 }
 
 // ports are those on which the servers echo.
-var ports = map[string][]uint16{"tcp": {7001, 7002, 7101, 7102, 7201}, "udp": {7301, 7303}}
+var ports = map[string][]uint16{"tcp": {7001, 7002, 7101, 7102, 7201, 7401}, "udp": {7301, 7303}}
 
 func attachWorkloads(h *host, ids map[string]string) *served {
 	h.Helper()
@@ -311,10 +318,13 @@ func TestTerraformAtFullWidth(t *testing.T) {
 	h.nothing()
 }
 
-// nothing wants an account without VPCs, and a kernel that agrees.
+// nothing wants an account without VPCs and prefix lists, and a kernel that agrees.
 func (h *host) nothing() {
 	h.Helper()
 	if left := ask[api.DescribeVpcsResult](h, account, "list").Vpcs; len(left) != 0 {
+		h.Errorf("left: %+v", left)
+	}
+	if left := ask[api.DescribeManagedPrefixListsResult](h, account, "pl", "list").PrefixLists; len(left) != 0 {
 		h.Errorf("left: %+v", left)
 	}
 	h.verify()

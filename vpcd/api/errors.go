@@ -59,6 +59,7 @@ var exitCodes = map[string]int{
 	"InsufficientFreeAddressesInSubnet": ExitConflict,
 	"InvalidAddress.Locked":             ExitConflict,
 	"PrefixListVersionMismatch":         ExitConflict,
+	"PrefixListMaxEntriesExceeded":      ExitConflict,
 
 	"RequestTimeout": ExitTimeout,
 	"OutcomeUnknown": ExitTimeout,

@@ -15,6 +15,12 @@ type AccountAttributeValue struct {
 	AttributeValue string `json:"AttributeValue,omitempty" ec2:"query=AttributeValue,xml=attributeValue"`
 }
 
+// AddPrefixListEntry is the shape of that name.
+type AddPrefixListEntry struct {
+	Cidr        string `json:"Cidr,omitempty" ec2:"query=Cidr,xml=Cidr,required"`
+	Description string `json:"Description,omitempty" ec2:"query=Description,xml=Description"`
+}
+
 // AssignPrivateIpAddressesRequest is the request of action AssignPrivateIpAddresses.
 type AssignPrivateIpAddressesRequest struct {
 	AllowReassignment              *bool    `json:"AllowReassignment,omitempty" ec2:"query=AllowReassignment,xml=allowReassignment"`
@@ -166,6 +172,51 @@ type ConnectionTrackingSpecificationResponse struct {
 	UdpTimeout            *int32 `json:"UdpTimeout,omitempty" ec2:"query=UdpTimeout,xml=udpTimeout"`
 }
 
+// CreateManagedPrefixListRequest is the request of action CreateManagedPrefixList.
+type CreateManagedPrefixListRequest struct {
+	DryRun            *bool                `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+	PrefixListName    string               `json:"PrefixListName,omitempty" ec2:"query=PrefixListName,xml=PrefixListName,required"`
+	Entries           []AddPrefixListEntry `json:"Entries,omitempty" ec2:"query=Entry,xml=Entry,item=item"`
+	MaxEntries        *int32               `json:"MaxEntries,omitempty" ec2:"query=MaxEntries,xml=MaxEntries,required"`
+	TagSpecifications []TagSpecification   `json:"TagSpecifications,omitempty" ec2:"query=TagSpecification,xml=TagSpecification,item=item"`
+	AddressFamily     string               `json:"AddressFamily,omitempty" ec2:"query=AddressFamily,xml=AddressFamily,required"`
+	ClientToken       string               `json:"ClientToken,omitempty" ec2:"query=ClientToken,xml=ClientToken"`
+	UniqueName        *bool                `json:"UniqueName,omitempty" ec2:"own"`
+}
+
+// CreateManagedPrefixListResult is the result of action CreateManagedPrefixList.
+type CreateManagedPrefixListResult struct {
+	PrefixList *ManagedPrefixList `json:"PrefixList,omitempty" ec2:"query=PrefixList,xml=prefixList"`
+}
+
+// CreateNetworkAclEntryRequest is the request of action CreateNetworkAclEntry.
+type CreateNetworkAclEntryRequest struct {
+	CidrBlock     string        `json:"CidrBlock,omitempty" ec2:"query=CidrBlock,xml=cidrBlock"`
+	DryRun        *bool         `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	Egress        *bool         `json:"Egress,omitempty" ec2:"query=Egress,xml=egress,required"`
+	IcmpTypeCode  *IcmpTypeCode `json:"IcmpTypeCode,omitempty" ec2:"query=Icmp,xml=Icmp"`
+	Ipv6CidrBlock string        `json:"Ipv6CidrBlock,omitempty" ec2:"query=Ipv6CidrBlock,xml=ipv6CidrBlock"`
+	NetworkAclId  string        `json:"NetworkAclId,omitempty" ec2:"query=NetworkAclId,xml=networkAclId,required"`
+	PortRange     *PortRange    `json:"PortRange,omitempty" ec2:"query=PortRange,xml=portRange"`
+	Protocol      string        `json:"Protocol,omitempty" ec2:"query=Protocol,xml=protocol,required"`
+	RuleAction    string        `json:"RuleAction,omitempty" ec2:"query=RuleAction,xml=ruleAction,required,enum=RuleAction"`
+	RuleNumber    *int32        `json:"RuleNumber,omitempty" ec2:"query=RuleNumber,xml=ruleNumber,required"`
+}
+
+// CreateNetworkAclRequest is the request of action CreateNetworkAcl.
+type CreateNetworkAclRequest struct {
+	DryRun            *bool              `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	VpcId             string             `json:"VpcId,omitempty" ec2:"query=VpcId,xml=vpcId,required"`
+	TagSpecifications []TagSpecification `json:"TagSpecifications,omitempty" ec2:"query=TagSpecification,xml=TagSpecification,item=item"`
+	ClientToken       string             `json:"ClientToken,omitempty" ec2:"query=ClientToken,xml=ClientToken"`
+}
+
+// CreateNetworkAclResult is the result of action CreateNetworkAcl.
+type CreateNetworkAclResult struct {
+	NetworkAcl  *NetworkAcl `json:"NetworkAcl,omitempty" ec2:"query=NetworkAcl,xml=networkAcl"`
+	ClientToken string      `json:"ClientToken,omitempty" ec2:"query=ClientToken,xml=clientToken"`
+}
+
 // CreateNetworkInterfaceRequest is the request of action CreateNetworkInterface.
 type CreateNetworkInterfaceRequest struct {
 	Description                     string                                  `json:"Description,omitempty" ec2:"query=Description,xml=description"`
@@ -260,6 +311,31 @@ type CreateVpcResult struct {
 	Vpc *Vpc `json:"Vpc,omitempty" ec2:"query=Vpc,xml=vpc"`
 }
 
+// DeleteManagedPrefixListRequest is the request of action DeleteManagedPrefixList.
+type DeleteManagedPrefixListRequest struct {
+	DryRun       *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+	PrefixListId string `json:"PrefixListId,omitempty" ec2:"query=PrefixListId,xml=PrefixListId,required"`
+}
+
+// DeleteManagedPrefixListResult is the result of action DeleteManagedPrefixList.
+type DeleteManagedPrefixListResult struct {
+	PrefixList *ManagedPrefixList `json:"PrefixList,omitempty" ec2:"query=PrefixList,xml=prefixList"`
+}
+
+// DeleteNetworkAclEntryRequest is the request of action DeleteNetworkAclEntry.
+type DeleteNetworkAclEntryRequest struct {
+	DryRun       *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	Egress       *bool  `json:"Egress,omitempty" ec2:"query=Egress,xml=egress,required"`
+	NetworkAclId string `json:"NetworkAclId,omitempty" ec2:"query=NetworkAclId,xml=networkAclId,required"`
+	RuleNumber   *int32 `json:"RuleNumber,omitempty" ec2:"query=RuleNumber,xml=ruleNumber,required"`
+}
+
+// DeleteNetworkAclRequest is the request of action DeleteNetworkAcl.
+type DeleteNetworkAclRequest struct {
+	DryRun       *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	NetworkAclId string `json:"NetworkAclId,omitempty" ec2:"query=NetworkAclId,xml=networkAclId,required"`
+}
+
 // DeleteNetworkInterfaceRequest is the request of action DeleteNetworkInterface.
 type DeleteNetworkInterfaceRequest struct {
 	DryRun             *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
@@ -338,6 +414,21 @@ type DescribeInstancesResult struct {
 	NextToken    string        `json:"NextToken,omitempty" ec2:"query=NextToken,xml=nextToken"`
 }
 
+// DescribeManagedPrefixListsRequest is the request of action DescribeManagedPrefixLists.
+type DescribeManagedPrefixListsRequest struct {
+	DryRun        *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+	Filters       []Filter `json:"Filters,omitempty" ec2:"query=Filter,xml=Filter,item=Filter"`
+	MaxResults    *int32   `json:"MaxResults,omitempty" ec2:"query=MaxResults,xml=MaxResults,min=1,max=100"`
+	NextToken     string   `json:"NextToken,omitempty" ec2:"query=NextToken,xml=NextToken"`
+	PrefixListIds []string `json:"PrefixListIds,omitempty" ec2:"query=PrefixListId,xml=PrefixListId,item=item"`
+}
+
+// DescribeManagedPrefixListsResult is the result of action DescribeManagedPrefixLists.
+type DescribeManagedPrefixListsResult struct {
+	NextToken   string              `json:"NextToken,omitempty" ec2:"query=NextToken,xml=nextToken"`
+	PrefixLists []ManagedPrefixList `json:"PrefixLists" ec2:"query=PrefixListSet,xml=prefixListSet,item=item"`
+}
+
 // DescribeNetworkAclsRequest is the request of action DescribeNetworkAcls.
 type DescribeNetworkAclsRequest struct {
 	Filters       []Filter `json:"Filters,omitempty" ec2:"query=Filter,xml=Filter,item=Filter"`
@@ -383,6 +474,21 @@ type DescribeNetworkInterfacesRequest struct {
 type DescribeNetworkInterfacesResult struct {
 	NetworkInterfaces []NetworkInterface `json:"NetworkInterfaces" ec2:"query=NetworkInterfaceSet,xml=networkInterfaceSet,item=item"`
 	NextToken         string             `json:"NextToken,omitempty" ec2:"query=NextToken,xml=nextToken"`
+}
+
+// DescribePrefixListsRequest is the request of action DescribePrefixLists.
+type DescribePrefixListsRequest struct {
+	DryRun        *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+	Filters       []Filter `json:"Filters,omitempty" ec2:"query=Filter,xml=Filter,item=Filter"`
+	MaxResults    *int32   `json:"MaxResults,omitempty" ec2:"query=MaxResults,xml=MaxResults"`
+	NextToken     string   `json:"NextToken,omitempty" ec2:"query=NextToken,xml=NextToken"`
+	PrefixListIds []string `json:"PrefixListIds,omitempty" ec2:"query=PrefixListId,xml=PrefixListId,item=item"`
+}
+
+// DescribePrefixListsResult is the result of action DescribePrefixLists.
+type DescribePrefixListsResult struct {
+	NextToken   string       `json:"NextToken,omitempty" ec2:"query=NextToken,xml=nextToken"`
+	PrefixLists []PrefixList `json:"PrefixLists" ec2:"query=PrefixListSet,xml=prefixListSet,item=item"`
 }
 
 // DescribeRegionsRequest is the request of action DescribeRegions.
@@ -539,6 +645,35 @@ type Filter struct {
 	Values []string `json:"Values,omitempty" ec2:"query=Value,xml=Value,item=item"`
 }
 
+// GetManagedPrefixListAssociationsRequest is the request of action GetManagedPrefixListAssociations.
+type GetManagedPrefixListAssociationsRequest struct {
+	DryRun       *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+	PrefixListId string `json:"PrefixListId,omitempty" ec2:"query=PrefixListId,xml=PrefixListId,required"`
+	MaxResults   *int32 `json:"MaxResults,omitempty" ec2:"query=MaxResults,xml=MaxResults,min=5,max=255"`
+	NextToken    string `json:"NextToken,omitempty" ec2:"query=NextToken,xml=NextToken"`
+}
+
+// GetManagedPrefixListAssociationsResult is the result of action GetManagedPrefixListAssociations.
+type GetManagedPrefixListAssociationsResult struct {
+	PrefixListAssociations []PrefixListAssociation `json:"PrefixListAssociations" ec2:"query=PrefixListAssociationSet,xml=prefixListAssociationSet,item=item"`
+	NextToken              string                  `json:"NextToken,omitempty" ec2:"query=NextToken,xml=nextToken"`
+}
+
+// GetManagedPrefixListEntriesRequest is the request of action GetManagedPrefixListEntries.
+type GetManagedPrefixListEntriesRequest struct {
+	DryRun        *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+	PrefixListId  string `json:"PrefixListId,omitempty" ec2:"query=PrefixListId,xml=PrefixListId,required"`
+	TargetVersion *int64 `json:"TargetVersion,omitempty" ec2:"query=TargetVersion,xml=TargetVersion"`
+	MaxResults    *int32 `json:"MaxResults,omitempty" ec2:"query=MaxResults,xml=MaxResults,min=1,max=100"`
+	NextToken     string `json:"NextToken,omitempty" ec2:"query=NextToken,xml=NextToken"`
+}
+
+// GetManagedPrefixListEntriesResult is the result of action GetManagedPrefixListEntries.
+type GetManagedPrefixListEntriesResult struct {
+	Entries   []PrefixListEntry `json:"Entries" ec2:"query=EntrySet,xml=entrySet,item=item"`
+	NextToken string            `json:"NextToken,omitempty" ec2:"query=NextToken,xml=nextToken"`
+}
+
 // GroupIdentifier is the shape of that name.
 type GroupIdentifier struct {
 	GroupName string `json:"GroupName,omitempty" ec2:"query=GroupName,xml=groupName"`
@@ -689,6 +824,37 @@ type Ipv6PrefixSpecificationRequest struct {
 type Ipv6Range struct {
 	CidrIpv6    string `json:"CidrIpv6,omitempty" ec2:"query=CidrIpv6,xml=cidrIpv6"`
 	Description string `json:"Description,omitempty" ec2:"query=Description,xml=description"`
+}
+
+// ManagedPrefixList is the shape of that name.
+type ManagedPrefixList struct {
+	PrefixListId   string `json:"PrefixListId,omitempty" ec2:"query=PrefixListId,xml=prefixListId"`
+	AddressFamily  string `json:"AddressFamily,omitempty" ec2:"query=AddressFamily,xml=addressFamily"`
+	State          string `json:"State,omitempty" ec2:"query=State,xml=state,enum=PrefixListState"`
+	StateMessage   string `json:"StateMessage,omitempty" ec2:"query=StateMessage,xml=stateMessage"`
+	PrefixListArn  string `json:"PrefixListArn,omitempty" ec2:"query=PrefixListArn,xml=prefixListArn"`
+	PrefixListName string `json:"PrefixListName,omitempty" ec2:"query=PrefixListName,xml=prefixListName"`
+	MaxEntries     *int32 `json:"MaxEntries,omitempty" ec2:"query=MaxEntries,xml=maxEntries"`
+	Version        *int64 `json:"Version,omitempty" ec2:"query=Version,xml=version"`
+	Tags           []Tag  `json:"Tags,omitempty" ec2:"query=TagSet,xml=tagSet,item=item"`
+	OwnerId        string `json:"OwnerId,omitempty" ec2:"query=OwnerId,xml=ownerId"`
+}
+
+// ModifyManagedPrefixListRequest is the request of action ModifyManagedPrefixList.
+type ModifyManagedPrefixListRequest struct {
+	DryRun         *bool                   `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+	PrefixListId   string                  `json:"PrefixListId,omitempty" ec2:"query=PrefixListId,xml=PrefixListId,required"`
+	CurrentVersion *int64                  `json:"CurrentVersion,omitempty" ec2:"query=CurrentVersion,xml=CurrentVersion"`
+	PrefixListName string                  `json:"PrefixListName,omitempty" ec2:"query=PrefixListName,xml=PrefixListName"`
+	AddEntries     []AddPrefixListEntry    `json:"AddEntries,omitempty" ec2:"query=AddEntry,xml=AddEntry,item=item"`
+	RemoveEntries  []RemovePrefixListEntry `json:"RemoveEntries,omitempty" ec2:"query=RemoveEntry,xml=RemoveEntry,item=item"`
+	MaxEntries     *int32                  `json:"MaxEntries,omitempty" ec2:"query=MaxEntries,xml=MaxEntries"`
+	UniqueName     *bool                   `json:"UniqueName,omitempty" ec2:"own"`
+}
+
+// ModifyManagedPrefixListResult is the result of action ModifyManagedPrefixList.
+type ModifyManagedPrefixListResult struct {
+	PrefixList *ManagedPrefixList `json:"PrefixList,omitempty" ec2:"query=PrefixList,xml=prefixList"`
 }
 
 // ModifyNetworkInterfaceAttributeRequest is the request of action ModifyNetworkInterfaceAttribute.
@@ -857,6 +1023,25 @@ type PortRange struct {
 	To   *int32 `json:"To,omitempty" ec2:"query=To,xml=to"`
 }
 
+// PrefixList is the shape of that name.
+type PrefixList struct {
+	Cidrs          []string `json:"Cidrs,omitempty" ec2:"query=CidrSet,xml=cidrSet,item=item"`
+	PrefixListId   string   `json:"PrefixListId,omitempty" ec2:"query=PrefixListId,xml=prefixListId"`
+	PrefixListName string   `json:"PrefixListName,omitempty" ec2:"query=PrefixListName,xml=prefixListName"`
+}
+
+// PrefixListAssociation is the shape of that name.
+type PrefixListAssociation struct {
+	ResourceId    string `json:"ResourceId,omitempty" ec2:"query=ResourceId,xml=resourceId"`
+	ResourceOwner string `json:"ResourceOwner,omitempty" ec2:"query=ResourceOwner,xml=resourceOwner"`
+}
+
+// PrefixListEntry is the shape of that name.
+type PrefixListEntry struct {
+	Cidr        string `json:"Cidr,omitempty" ec2:"query=Cidr,xml=cidr"`
+	Description string `json:"Description,omitempty" ec2:"query=Description,xml=description"`
+}
+
 // PrefixListId is the shape of that name.
 type PrefixListId struct {
 	Description  string `json:"Description,omitempty" ec2:"query=Description,xml=description"`
@@ -897,6 +1082,37 @@ type Region struct {
 	OptInStatus string `json:"OptInStatus,omitempty" ec2:"query=OptInStatus,xml=optInStatus"`
 }
 
+// RemovePrefixListEntry is the shape of that name.
+type RemovePrefixListEntry struct {
+	Cidr string `json:"Cidr,omitempty" ec2:"query=Cidr,xml=Cidr,required"`
+}
+
+// ReplaceNetworkAclAssociationRequest is the request of action ReplaceNetworkAclAssociation.
+type ReplaceNetworkAclAssociationRequest struct {
+	AssociationId string `json:"AssociationId,omitempty" ec2:"query=AssociationId,xml=associationId,required"`
+	DryRun        *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	NetworkAclId  string `json:"NetworkAclId,omitempty" ec2:"query=NetworkAclId,xml=networkAclId,required"`
+}
+
+// ReplaceNetworkAclAssociationResult is the result of action ReplaceNetworkAclAssociation.
+type ReplaceNetworkAclAssociationResult struct {
+	NewAssociationId string `json:"NewAssociationId,omitempty" ec2:"query=NewAssociationId,xml=newAssociationId"`
+}
+
+// ReplaceNetworkAclEntryRequest is the request of action ReplaceNetworkAclEntry.
+type ReplaceNetworkAclEntryRequest struct {
+	CidrBlock     string        `json:"CidrBlock,omitempty" ec2:"query=CidrBlock,xml=cidrBlock"`
+	DryRun        *bool         `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	Egress        *bool         `json:"Egress,omitempty" ec2:"query=Egress,xml=egress,required"`
+	IcmpTypeCode  *IcmpTypeCode `json:"IcmpTypeCode,omitempty" ec2:"query=Icmp,xml=Icmp"`
+	Ipv6CidrBlock string        `json:"Ipv6CidrBlock,omitempty" ec2:"query=Ipv6CidrBlock,xml=ipv6CidrBlock"`
+	NetworkAclId  string        `json:"NetworkAclId,omitempty" ec2:"query=NetworkAclId,xml=networkAclId,required"`
+	PortRange     *PortRange    `json:"PortRange,omitempty" ec2:"query=PortRange,xml=portRange"`
+	Protocol      string        `json:"Protocol,omitempty" ec2:"query=Protocol,xml=protocol,required"`
+	RuleAction    string        `json:"RuleAction,omitempty" ec2:"query=RuleAction,xml=ruleAction,required,enum=RuleAction"`
+	RuleNumber    *int32        `json:"RuleNumber,omitempty" ec2:"query=RuleNumber,xml=ruleNumber,required"`
+}
+
 // Reservation is the shape of that name.
 type Reservation struct {
 	Groups        []GroupIdentifier `json:"Groups,omitempty" ec2:"query=GroupSet,xml=groupSet,item=item"`
@@ -911,6 +1127,19 @@ type ResetNetworkInterfaceAttributeRequest struct {
 	DryRun             *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
 	NetworkInterfaceId string `json:"NetworkInterfaceId,omitempty" ec2:"query=NetworkInterfaceId,xml=networkInterfaceId,required"`
 	SourceDestCheck    string `json:"SourceDestCheck,omitempty" ec2:"query=SourceDestCheck,xml=sourceDestCheck"`
+}
+
+// RestoreManagedPrefixListVersionRequest is the request of action RestoreManagedPrefixListVersion.
+type RestoreManagedPrefixListVersionRequest struct {
+	DryRun          *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+	PrefixListId    string `json:"PrefixListId,omitempty" ec2:"query=PrefixListId,xml=PrefixListId,required"`
+	PreviousVersion *int64 `json:"PreviousVersion,omitempty" ec2:"query=PreviousVersion,xml=PreviousVersion,required"`
+	CurrentVersion  *int64 `json:"CurrentVersion,omitempty" ec2:"query=CurrentVersion,xml=CurrentVersion,required"`
+}
+
+// RestoreManagedPrefixListVersionResult is the result of action RestoreManagedPrefixListVersion.
+type RestoreManagedPrefixListVersionResult struct {
+	PrefixList *ManagedPrefixList `json:"PrefixList,omitempty" ec2:"query=PrefixList,xml=prefixList"`
 }
 
 // RevokeSecurityGroupEgressRequest is the request of action RevokeSecurityGroupEgress.
@@ -1195,8 +1424,17 @@ type VpcIpv6CidrBlockAssociation struct {
 	Ipv6Pool           string             `json:"Ipv6Pool,omitempty" ec2:"query=Ipv6Pool,xml=ipv6Pool"`
 }
 
+// CreateNetworkAclEntryResult is the empty result of action CreateNetworkAclEntry.
+type CreateNetworkAclEntryResult struct{}
+
 // CreateTagsResult is the empty result of action CreateTags.
 type CreateTagsResult struct{}
+
+// DeleteNetworkAclResult is the empty result of action DeleteNetworkAcl.
+type DeleteNetworkAclResult struct{}
+
+// DeleteNetworkAclEntryResult is the empty result of action DeleteNetworkAclEntry.
+type DeleteNetworkAclEntryResult struct{}
 
 // DeleteNetworkInterfaceResult is the empty result of action DeleteNetworkInterface.
 type DeleteNetworkInterfaceResult struct{}
@@ -1224,6 +1462,9 @@ type ModifySubnetAttributeResult struct{}
 
 // ModifyVpcAttributeResult is the empty result of action ModifyVpcAttribute.
 type ModifyVpcAttributeResult struct{}
+
+// ReplaceNetworkAclEntryResult is the empty result of action ReplaceNetworkAclEntry.
+type ReplaceNetworkAclEntryResult struct{}
 
 // ResetNetworkInterfaceAttributeResult is the empty result of action ResetNetworkInterfaceAttribute.
 type ResetNetworkInterfaceAttributeResult struct{}

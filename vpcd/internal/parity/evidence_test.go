@@ -117,7 +117,7 @@ func TestEvidence(t *testing.T) {
 			t.Errorf("%s for %s %s: %q, want %q", c.test, c.status, c.action, got, c.want)
 		}
 	}
-	for _, none := range []string{"sg", "nothing", "service.TestNothing", "elsewhere.TestDryRun"} {
+	for _, none := range []string{"iso", "nothing", "service.TestNothing", "elsewhere.TestDryRun"} {
 		if _, err := findEvidence(none); err == nil {
 			t.Errorf("%s was found", none)
 		}

@@ -114,7 +114,7 @@ func (h *hostility) mistakes(p param) []mistake {
 	form, had := requestWith(h.t, h.requests, p, h.own)
 	says := []string{p.name()}
 	out := h.structure(p, form, says)
-	if p.required && had {
+	if p.required && had && !alone(form, p.at()) {
 		out = append(out, mistake{"missing", without(form, strings.TrimSuffix(p.at(), ".1")), h.codes.code(h.t, "all", "missing"), says})
 	}
 	if p.kind == "struct" {
@@ -145,6 +145,18 @@ func (h *hostility) mistakes(p param) []mistake {
 		}
 	}
 	return out
+}
+
+// alone tells whether a parameter is all there is of the structure it is in:
+// without it, nothing says that there is one.
+func alone(form url.Values, name string) bool {
+	dot := strings.LastIndexByte(name, '.')
+	for other := range form {
+		if dot > 0 && other != name && strings.HasPrefix(other, name[:dot+1]) {
+			return false
+		}
+	}
+	return dot > 0
 }
 
 // isKind tells whether values of a class can be read as a kind.

@@ -60,6 +60,9 @@ type builder struct {
 	doubtful map[string]error
 	tables   tables
 	acls     acls
+	// merged are the rules of each set of groups that was met: interfaces with
+	// the same groups share them, and lists can be long.
+	merged map[spec.Groups]merged
 	Plan
 }
 
@@ -74,7 +77,7 @@ type wiring struct {
 
 // Build plans one host.
 func Build(w *record.World, f Facts) Plan {
-	b := &builder{w: w, f: f, doubtful: doubtful(w), tables: tablesOf(w), acls: aclsOf(w), Plan: Plan{
+	b := &builder{w: w, f: f, doubtful: doubtful(w), tables: tablesOf(w), acls: aclsOf(w), merged: map[spec.Groups]merged{}, Plan: Plan{
 		Names: map[spec.ENI]string{},
 		Spec: &spec.Host{
 			Name: f.Host, Revision: w.Revision, MTU: f.MTU,
@@ -207,8 +210,13 @@ func (b *builder) port(x *wiring, n *record.NetworkInterface, place Place, vpc *
 	} else if !n.Attached.NoDefaultRoute {
 		x.port.Gateway = x.segment.Router
 	}
-	x.port.Egress, x.port.Ingress, err = b.rules(x.rules, groups)
-	return err
+	m, err := b.rules(x.groups, groups)
+	if err != nil {
+		return err
+	}
+	x.port.Egress, x.port.Ingress = m.egress, m.ingress
+	maps.Copy(x.rules, m.sets)
+	return nil
 }
 
 // address reads one address of a workload in the segment.

@@ -31,6 +31,14 @@ var golden = map[string]func() *world{
 		w.eni("both", "a1", "10.0.1.11", "http", "ping")
 		return w
 	},
+	"prefix_lists": func() *world {
+		w := web()
+		w.list("office", "192.0.2.0/25", "192.0.2.128/25", "203.0.113.0/24")
+		w.list("nobody")
+		w.group("listed", "a", "in tcp:443-443 pl-office", "in udp:53-53 pl-nobody", "in icmp:8--1 pl-deleted", "out -1 pl-office")
+		w.eni("both", "a1", "10.0.1.11", "listed")
+		return w
+	},
 	"addresses_and_flags": func() *world {
 		w := web()
 		n := w.eni("appliance", "a1", "10.0.1.20,10.0.1.22,10.0.1.21", "a-default")
@@ -162,6 +170,11 @@ func TestQuarantine(t *testing.T) {
 			w.Groups["sg-g"].Rules[0].CidrIpv4 = ""
 			w.eni("x", "a1", "10.0.1.9", "g")
 		}, "names no source"},
+		"broken prefix list": {func(w *world) {
+			w.list("bad", "192.0.2.0/24", "192.0.2.1/24")
+			w.group("g", "a", "in -1 pl-bad")
+			w.eni("x", "a1", "10.0.1.9", "g")
+		}, "prefix list pl-bad"},
 		"no main table": {func(w *world) {
 			w.vpc("c", "10.0.0.0/16")
 			delete(w.Tables, "rtb-c-main")
@@ -269,6 +282,31 @@ func TestGroupReference(t *testing.T) {
 	delete(w.Interfaces, "eni-web")
 	if r := ingress(t, w); len(r) != 0 {
 		t.Errorf("a group of that id in another VPC admits: %v", r)
+	}
+}
+
+// TestPrefixList: a change of a list changes the rules of those that name it,
+// under the id that they had, and another account's list admits nobody.
+func TestPrefixList(t *testing.T) {
+	w := web()
+	w.list("office", "192.0.2.0/24")
+	w.group("g", "a", "in tcp:80-80 pl-office")
+	w.eni("x", "a1", "10.0.1.9", "g")
+	ingress := func() []spec.Rule {
+		p := w.build()
+		return p.Spec.RuleSets[w.port(t, p, "x").Ingress].Rules
+	}
+	id := RuleIndex(w.Groups["sg-g"].Rules[0].SecurityGroupRuleId)
+	if r := ingress(); len(r) != 1 || r[0].ID != id || r[0].Prefix.String() != "192.0.2.0/24" || r[0].FromPort != 80 {
+		t.Errorf("one entry: %v", r)
+	}
+	w.list("office", "192.0.2.0/24", "198.51.100.0/24")
+	if r := ingress(); len(r) != 2 || r[0].ID != id || r[1].ID != id {
+		t.Errorf("two entries: %v", r)
+	}
+	w.Lists["pl-office"].List.OwnerId = "000000000002"
+	if r := ingress(); len(r) != 0 {
+		t.Errorf("another account's list admits: %v", r)
 	}
 }
 

@@ -42,9 +42,12 @@ func someRule(t *rapid.T) api.SecurityGroupRule {
 		IsEgress:            rapid.Ptr(rapid.Bool(), true).Draw(t, "egress"), IpProtocol: mostly(t, "proto", "tcp", someProto),
 		FromPort: mostly(t, "from", port, somePort), ToPort: mostly(t, "to", port, somePort),
 	}
-	if rapid.Bool().Draw(t, "refers") {
+	switch rapid.IntRange(0, 3).Draw(t, "source") {
+	case 0, 1:
 		r.ReferencedGroupInfo = &api.ReferencedSecurityGroup{GroupId: someGroup.Draw(t, "ref")}
-	} else {
+	case 2:
+		r.PrefixListId = rapid.SampledFrom([]string{"pl-1", "pl-lost"}).Draw(t, "list")
+	default:
 		r.CidrIpv4 = mostly(t, "source", "10.0.0.0/8", someCIDR)
 	}
 	return r
@@ -112,6 +115,7 @@ func someWorld(t *rapid.T) *world {
 		id := fmt.Sprintf("eni-%d", i)
 		w.Interfaces[id] = someInterface(t, id, index(id))
 	}
+	w.list("1", mostly(t, "entry", "192.0.2.0/24", someCIDR), "203.0.113.0/24")
 	w.Tombstones["eni-old"] = &record.Tombstone{Index: someIndex.Draw(t, "tombstone")}
 	for _, target := range []string{"netns:a", "netns:b"} {
 		w.facts.Places[target] = Place{Netns: spec.Netns{Path: target, Inode: 1}}

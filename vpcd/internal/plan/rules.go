@@ -38,27 +38,36 @@ func indices(groups []*record.SecurityGroup) (spec.Groups, error) {
 	return spec.MakeGroups(members)
 }
 
-// rules merges the groups of one interface, the union of all that allow, and
-// adds the two lists to sets.
-func (b *builder) rules(sets map[spec.RuleSetID]spec.RuleSet, groups []*record.SecurityGroup) (egress, ingress spec.RuleSetID, err error) {
+// merged are the rules of some groups together.
+type merged struct {
+	egress, ingress spec.RuleSetID
+	sets            map[spec.RuleSetID]spec.RuleSet // the one or two of them
+}
+
+// rules merges the groups of one interface, the union of all that allow. members
+// are the same groups as the data plane compares them.
+func (b *builder) rules(members spec.Groups, groups []*record.SecurityGroup) (merged, error) {
+	if m, ok := b.merged[members]; ok {
+		return m, nil
+	}
 	var out, in []spec.Rule
 	for _, g := range groups {
 		for _, r := range g.Rules {
-			rule, ok, err := b.rule(g, r)
+			rules, err := b.rule(g, r)
 			if err != nil {
-				return egress, ingress, fmt.Errorf("rule %s: %w", r.SecurityGroupRuleId, err)
-			}
-			if !ok {
-				continue
+				return merged{}, fmt.Errorf("rule %s: %w", r.SecurityGroupRuleId, err)
 			}
 			if api.Val(r.IsEgress) {
-				out = append(out, rule)
+				out = append(out, rules...)
 			} else {
-				in = append(in, rule)
+				in = append(in, rules...)
 			}
 		}
 	}
-	return addRuleSet(sets, out), addRuleSet(sets, in), nil
+	m := merged{sets: map[spec.RuleSetID]spec.RuleSet{}}
+	m.egress, m.ingress = addRuleSet(m.sets, out), addRuleSet(m.sets, in)
+	b.merged[members] = m
+	return m, nil
 }
 
 func addRuleSet(sets map[spec.RuleSetID]spec.RuleSet, rules []spec.Rule) spec.RuleSetID {
@@ -67,35 +76,57 @@ func addRuleSet(sets map[spec.RuleSetID]spec.RuleSet, rules []spec.Rule) spec.Ru
 	return id
 }
 
-// rule compiles one rule; ok is false for one that matches nobody, such as a
-// reference to a group that is gone.
-func (b *builder) rule(g *record.SecurityGroup, r api.SecurityGroupRule) (spec.Rule, bool, error) {
+// rule compiles one rule: into none where it matches nobody, such as a
+// reference to a group that is gone, and for a prefix list into one for each
+// entry.
+func (b *builder) rule(g *record.SecurityGroup, r api.SecurityGroupRule) ([]spec.Rule, error) {
 	proto, err := protocol(r.IpProtocol)
 	if err != nil {
-		return spec.Rule{}, false, err
+		return nil, err
 	}
 	rule := spec.Rule{Protocol: proto, ID: RuleIndex(r.SecurityGroupRuleId)}
 	if rule.FromPort, rule.ToPort, err = ports(proto, r.FromPort, r.ToPort); err != nil {
-		return spec.Rule{}, false, err
+		return nil, err
 	}
 	switch {
 	case r.CidrIpv4 != "":
 		if rule.Prefix, err = prefix(r.CidrIpv4); err != nil {
-			return spec.Rule{}, false, err
+			return nil, err
 		}
+	case r.PrefixListId != "":
+		return b.listed(g, rule, r.PrefixListId)
 	case r.ReferencedGroupInfo != nil:
 		ref, ok := b.w.Groups[r.ReferencedGroupInfo.GroupId]
 		if !ok || ref.Group.VpcId != g.Group.VpcId {
-			return spec.Rule{}, false, nil
+			return nil, nil
 		}
 		if err := b.doubtful[r.ReferencedGroupInfo.GroupId]; err != nil {
-			return spec.Rule{}, false, err
+			return nil, err
 		}
 		rule.Group = spec.Group(ref.Index)
 	default:
-		return spec.Rule{}, false, fmt.Errorf("names no source that is known here")
+		return nil, fmt.Errorf("names no source that is known here")
 	}
-	return rule, true, nil
+	return []spec.Rule{rule}, nil
+}
+
+// listed repeats a rule for every entry of a prefix list. The copies differ in
+// nothing but the prefix: they are one rule to whoever counts or names rules. A
+// list that is gone, or is not of the group's account, admits nobody.
+func (b *builder) listed(g *record.SecurityGroup, rule spec.Rule, listID string) ([]spec.Rule, error) {
+	list, ok := b.w.Lists[listID]
+	if !ok || list.List.OwnerId != g.Group.OwnerId {
+		return nil, nil
+	}
+	out := make([]spec.Rule, len(list.Entries))
+	for i, e := range list.Entries {
+		out[i] = rule
+		var err error
+		if out[i].Prefix, err = prefix(e.Cidr); err != nil {
+			return nil, fmt.Errorf("prefix list %s: %w", listID, err)
+		}
+	}
+	return out, nil
 }
 
 const (

@@ -23,7 +23,7 @@ func newWorld() *world {
 		World: &record.World{
 			Revision: 7, Vpcs: map[string]*record.Vpc{}, Subnets: map[string]*record.Subnet{},
 			Interfaces: map[string]*record.NetworkInterface{}, Groups: map[string]*record.SecurityGroup{},
-			Tables: map[string]*record.RouteTable{}, Acls: map[string]*record.NetworkAcl{}, Tombstones: map[string]*record.Tombstone{},
+			Tables: map[string]*record.RouteTable{}, Acls: map[string]*record.NetworkAcl{}, Lists: map[string]*record.PrefixList{}, Tombstones: map[string]*record.Tombstone{},
 		},
 		facts: Facts{Host: "h1", MTU: 1450, Places: map[string]Place{}},
 	}
@@ -94,7 +94,17 @@ func (w *world) subnet(name, vpc, cidr string) {
 	w.Subnets[id] = &record.Subnet{Subnet: api.Subnet{SubnetId: id, VpcId: "vpc-" + vpc, CidrBlock: cidr}, Index: w.index()}
 }
 
-// group makes a security group; a rule is "in|out PROTO[:FROM-TO] CIDR|sg-…".
+// list makes a prefix list of the account that all groups here belong to.
+func (w *world) list(name string, cidrs ...string) {
+	id := "pl-" + name
+	l := &record.PrefixList{List: api.ManagedPrefixList{PrefixListId: id}}
+	for _, c := range cidrs {
+		l.Entries = append(l.Entries, api.PrefixListEntry{Cidr: c})
+	}
+	w.Lists[id] = l
+}
+
+// group makes a security group; a rule is "in|out PROTO[:FROM-TO] CIDR|sg-…|pl-…".
 func (w *world) group(name, vpc string, rules ...string) {
 	id := "sg-" + name
 	g := &record.SecurityGroup{Index: w.index(), Group: api.SecurityGroup{GroupId: id, VpcId: "vpc-" + vpc}}
@@ -115,9 +125,12 @@ func rule(id, text string) api.SecurityGroupRule {
 		}
 		r.FromPort, r.ToPort = &from, &to
 	}
-	if strings.HasPrefix(f[2], "sg-") {
+	switch {
+	case strings.HasPrefix(f[2], "sg-"):
 		r.ReferencedGroupInfo = &api.ReferencedSecurityGroup{GroupId: f[2]}
-	} else {
+	case strings.HasPrefix(f[2], "pl-"):
+		r.PrefixListId = f[2]
+	default:
 		r.CidrIpv4 = f[2]
 	}
 	return r

@@ -19,6 +19,7 @@ const (
 	Groups     = Root + "sg/"
 	Tables     = Root + "rtb/"
 	Acls       = Root + "acl/"
+	Lists      = Root + "pl/"
 	Instances  = Root + "instance/"
 	Counters   = Root + "counter/"
 	Addresses  = Root + "address/" // + subnet id + "/" + 8 hex digits
@@ -27,6 +28,8 @@ const (
 	Limits     = Root + "limit/"
 	Tokens     = Root + "token/" // + account + "/" + action + "/" + digest
 	AccessKeys = Root + "accesskey/"
+	// Revisions of prefix lists: + list id + "/" + 16 hex digits, see RevisionKey.
+	Revisions = Root + "plrev/"
 	// Statuses are written by hosts; they never wake the planner.
 	Statuses = Root + "status/"
 )
@@ -52,6 +55,12 @@ func ParseAddressKey(key string) (netip.Addr, error) {
 // net4 is the size of an IPv4 address, bytes.
 const net4 = 4
 
+// RevisionKey is what an older version of a prefix list differed in from the
+// version after it.
+func RevisionKey(list string, version int64) string {
+	return fmt.Sprintf("%s%s/%016x", Revisions, list, version)
+}
+
 // TombstoneKey confirms the deletion of the record with this id.
 func TombstoneKey(id string) string { return Tombstones + id }
 
@@ -63,6 +72,8 @@ var kinds = map[string]func() any{
 	"sg":        func() any { return new(SecurityGroup) },
 	"rtb":       func() any { return new(RouteTable) },
 	"acl":       func() any { return new(NetworkAcl) },
+	"pl":        func() any { return new(PrefixList) },
+	"plrev":     func() any { return new(PrefixListRevision) },
 	"instance":  func() any { return new(Instance) },
 	"counter":   func() any { return new(Counter) },
 	"address":   func() any { return new(Address) },

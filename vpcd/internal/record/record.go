@@ -75,9 +75,37 @@ type RouteTable struct {
 }
 
 // NetworkAcl is a network ACL with entries and associations.
+//
+// Acl.Entries are those of egress, then those of ingress, each by ascending
+// RuleNumber and closed by 32767, which denies. RuleNumber, Egress, RuleAction,
+// Protocol and CidrBlock are always there: the protocol as a decimal number or
+// "-1" for all, the CIDR canonical IPv4. PortRange stands at 6 and 17 only, with
+// both ends; IcmpTypeCode at 1 only, with both, -1 for any.
+//
+// Acl.Associations name the subnets; a subnet is in exactly one ACL of its VPC.
 type NetworkAcl struct {
-	Acl   api.NetworkAcl
-	Index uint32
+	Acl         api.NetworkAcl
+	Index       uint32
+	ClientToken string `json:",omitempty"`
+}
+
+// PrefixList is a managed prefix list at its current version, List.Version.
+type PrefixList struct {
+	List api.ManagedPrefixList
+	// Entries of the current version in order of their CIDRs, canonical IPv4,
+	// each once. They may overlap.
+	Entries     []api.PrefixListEntry
+	ClientToken string `json:",omitempty"`
+}
+
+// PrefixListRevision leads from a version of a prefix list back to the one
+// before it, so that a small change of a long list costs little.
+type PrefixListRevision struct {
+	// Had are entries that the older version has and the newer one has not, or
+	// has with another description.
+	Had []api.PrefixListEntry `json:",omitempty"`
+	// Lacked are the CIDRs that only the newer version has.
+	Lacked []string `json:",omitempty"`
 }
 
 // Instance is a workload that has at least one interface attached.

@@ -15,8 +15,9 @@ import (
 // prefixes is one entry per kind. A kind that is missing here fails TestKinds.
 var prefixes = map[string]any{
 	Vpcs: Vpc{}, Subnets: Subnet{}, Interfaces: NetworkInterface{}, Groups: SecurityGroup{}, Tables: RouteTable{},
-	Acls: NetworkAcl{}, Instances: Instance{}, Counters: Counter{}, Addresses: Address{}, Tombstones: Tombstone{},
-	Guards: Guard{}, Limits: Limit{}, Tokens: Token{}, AccessKeys: AccessKey{}, Statuses: HostStatus{},
+	Acls: NetworkAcl{}, Lists: PrefixList{}, Revisions: PrefixListRevision{}, Instances: Instance{}, Counters: Counter{},
+	Addresses: Address{}, Tombstones: Tombstone{}, Guards: Guard{}, Limits: Limit{}, Tokens: Token{}, AccessKeys: AccessKey{},
+	Statuses: HostStatus{},
 }
 
 func TestKinds(t *testing.T) {

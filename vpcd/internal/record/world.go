@@ -9,5 +9,6 @@ type World struct {
 	Groups     map[string]*SecurityGroup
 	Tables     map[string]*RouteTable
 	Acls       map[string]*NetworkAcl
+	Lists      map[string]*PrefixList
 	Tombstones map[string]*Tombstone
 }

@@ -97,6 +97,9 @@ func TestDryRunWritesNothing(t *testing.T) {
 	vpc := b.vpc("10.0.0.0/16")
 	subnet := b.subnet(vpc.VpcId, "10.0.1.0/24")
 	yes := api.Ptr(true)
+	acl, list := b.acl(vpc.VpcId), b.list(1).PrefixListId
+	rule := entry(acl, 1, false)
+	rule.DryRun = yes
 	for _, req := range []any{
 		&api.CreateVpcRequest{CidrBlock: "10.0.0.0/16", DryRun: yes},
 		&api.CreateSubnetRequest{VpcId: vpc.VpcId, CidrBlock: "10.0.2.0/24", DryRun: yes},
@@ -105,6 +108,11 @@ func TestDryRunWritesNothing(t *testing.T) {
 		&api.DeleteTagsRequest{Resources: []string{vpc.VpcId}, DryRun: yes},
 		&api.ModifyVpcOptionsRequest{VpcId: vpc.VpcId, Revocation: "cut", DryRun: yes},
 		&api.ModifyLimitRequest{Name: "vpcs", Value: api.Ptr(int64(9)), DryRun: yes},
+		rule,
+		&api.DeleteNetworkAclRequest{NetworkAclId: acl, DryRun: yes},
+		&api.ReplaceNetworkAclAssociationRequest{AssociationId: b.association(subnet.SubnetId).NetworkAclAssociationId, NetworkAclId: acl, DryRun: yes},
+		&api.ModifyManagedPrefixListRequest{PrefixListId: list, AddEntries: adds("10.0.0.0/8"), DryRun: yes},
+		&api.DeleteManagedPrefixListRequest{PrefixListId: list, DryRun: yes},
 	} {
 		b.unchanged(t, func() {
 			_, _, err := b.call(alice, actionOf(req), req)

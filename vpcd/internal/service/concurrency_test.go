@@ -21,12 +21,7 @@ func together(n int, call func(i int) error) map[string]int {
 	for i := range n {
 		done.Go(func() {
 			start.Wait()
-			var e *api.Error
-			if err := call(i); errors.As(err, &e) {
-				codes[i] = e.Code
-			} else if err != nil {
-				codes[i] = err.Error()
-			}
+			codes[i] = codeOf(call(i))
 		})
 	}
 	start.Done()
@@ -36,6 +31,18 @@ func together(n int, call func(i int) error) map[string]int {
 		count[c]++
 	}
 	return count
+}
+
+// codeOf is the code of an error, "" for none.
+func codeOf(err error) string {
+	var e *api.Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &e):
+		return e.Code
+	}
+	return err.Error()
 }
 
 func TestOneOfManyOverlappingSubnetsWins(t *testing.T) {
@@ -202,6 +209,9 @@ func checkAcls(t testingT, sn *store.Snapshot, subnets map[string]*record.Subnet
 	t.Helper()
 	in := map[string]int{}
 	for _, x := range store.List[*record.NetworkAcl](sn, record.Acls) {
+		if n := len(x.Acl.Entries); n > 0 && *x.Acl.Entries[n-1].RuleNumber != lastRule {
+			t.Errorf("%s does not end with a closing entry: %+v", x.Acl.NetworkAclId, x.Acl.Entries)
+		}
 		for _, a := range x.Acl.Associations {
 			in[a.SubnetId]++
 			if s := subnets[a.SubnetId]; s == nil || s.Subnet.VpcId != x.Acl.VpcId {

@@ -2,15 +2,15 @@ package service
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
 )
 
-// examples are requests that succeed, at least one of each action. Together
-// they use every parameter that names an object; what an example destroys it
-// makes itself.
-var examples = []func(*side) any{
+// networkExamples are those of VPCs and what is in them, of the account and of
+// the host.
+var networkExamples = []func(*side) any{
 	func(*side) any { return &api.CreateVpcRequest{CidrBlock: "10.0.0.0/16"} },
 	func(s *side) any { return &api.DeleteVpcRequest{VpcId: s.newVpc()} },
 	func(s *side) any { return &api.DescribeVpcsRequest{VpcIds: []string{s.vpc}} },
@@ -36,15 +36,13 @@ var examples = []func(*side) any{
 	},
 	func(s *side) any { return &api.DescribeRouteTablesRequest{RouteTableIds: []string{s.table}} },
 	func(*side) any { return &api.DescribeRouteTablesRequest{} },
-	func(s *side) any { return &api.DescribeNetworkAclsRequest{NetworkAclIds: []string{s.acl}} },
-	func(*side) any { return &api.DescribeNetworkAclsRequest{} },
 
 	func(s *side) any {
-		all := []string{s.vpc, s.subnet, s.group, s.rule, s.free, s.table, s.acl, s.instance}
+		all := []string{s.vpc, s.subnet, s.group, s.rule, s.free, s.table, s.acl, s.list, s.instance}
 		return &api.CreateTagsRequest{Resources: all, Tags: []api.Tag{{Key: "color", Value: "blue"}}}
 	},
 	func(s *side) any {
-		all := []string{s.vpc, s.subnet, s.group, s.rule, s.free, s.table, s.acl, s.instance}
+		all := []string{s.vpc, s.subnet, s.group, s.rule, s.free, s.table, s.acl, s.list, s.instance}
 		return &api.DeleteTagsRequest{Resources: all}
 	},
 	func(*side) any { return &api.DescribeTagsRequest{} },
@@ -126,64 +124,12 @@ var examples = []func(*side) any{
 	},
 	func(s *side) any { return &api.DescribeInstancesRequest{InstanceIds: []string{s.instance}} },
 	func(*side) any { return &api.DescribeInstancesRequest{} },
-
-	func(s *side) any {
-		return &api.CreateSecurityGroupRequest{VpcId: s.vpc, GroupName: fmt.Sprint("example", s.next()), Description: "an example"}
-	},
-	func(s *side) any { return &api.DeleteSecurityGroupRequest{GroupId: s.newGroup()} },
-	func(s *side) any { return &api.DescribeSecurityGroupsRequest{GroupIds: []string{s.group}} },
-	func(*side) any { return &api.DescribeSecurityGroupsRequest{} },
-	func(s *side) any {
-		return &api.DescribeSecurityGroupRulesRequest{SecurityGroupRuleIds: []string{s.rule}}
-	},
-	func(*side) any { return &api.DescribeSecurityGroupRulesRequest{} },
-	func(s *side) any {
-		return &api.AuthorizeSecurityGroupIngressRequest{GroupId: s.group, IpPermissions: s.freePermission(s.newGroup())}
-	},
-	func(s *side) any {
-		return &api.AuthorizeSecurityGroupEgressRequest{GroupId: s.group, IpPermissions: s.freePermission(s.newGroup())}
-	},
-	func(s *side) any {
-		in, _ := s.newRule(s.group)
-		return &api.RevokeSecurityGroupIngressRequest{GroupId: s.group, SecurityGroupRuleIds: []string{in}}
-	},
-	func(s *side) any {
-		perms := s.freePermission(s.newGroup())
-		as[api.AuthorizeSecurityGroupIngressResult](s, &api.AuthorizeSecurityGroupIngressRequest{GroupId: s.group, IpPermissions: perms})
-		return &api.RevokeSecurityGroupIngressRequest{GroupId: s.group, IpPermissions: perms}
-	},
-	func(s *side) any {
-		_, out := s.newRule(s.group)
-		return &api.RevokeSecurityGroupEgressRequest{GroupId: s.group, SecurityGroupRuleIds: []string{out}}
-	},
-	func(s *side) any {
-		perms := s.freePermission(s.newGroup())
-		as[api.AuthorizeSecurityGroupEgressResult](s, &api.AuthorizeSecurityGroupEgressRequest{GroupId: s.group, IpPermissions: perms})
-		return &api.RevokeSecurityGroupEgressRequest{GroupId: s.group, IpPermissions: perms}
-	},
-	func(s *side) any {
-		change := &api.SecurityGroupRuleRequest{IpProtocol: "udp", FromPort: api.Ptr(int32(s.next())), ToPort: api.Ptr(int32(9999)), ReferencedGroupId: s.newGroup()}
-		return &api.ModifySecurityGroupRulesRequest{GroupId: s.group, SecurityGroupRules: []api.SecurityGroupRuleUpdate{{SecurityGroupRuleId: s.rule, SecurityGroupRule: change}}}
-	},
-	func(s *side) any {
-		return &api.UpdateSecurityGroupRuleDescriptionsIngressRequest{GroupId: s.group,
-			SecurityGroupRuleDescriptions: []api.SecurityGroupRuleDescription{{SecurityGroupRuleId: s.rule, Description: "x"}}}
-	},
-	func(s *side) any {
-		perms := s.freePermission(s.newGroup())
-		as[api.AuthorizeSecurityGroupIngressResult](s, &api.AuthorizeSecurityGroupIngressRequest{GroupId: s.group, IpPermissions: perms})
-		return &api.UpdateSecurityGroupRuleDescriptionsIngressRequest{GroupId: s.group, IpPermissions: perms}
-	},
-	func(s *side) any {
-		return &api.UpdateSecurityGroupRuleDescriptionsEgressRequest{GroupId: s.group,
-			SecurityGroupRuleDescriptions: []api.SecurityGroupRuleDescription{{SecurityGroupRuleId: s.egressRule, Description: "x"}}}
-	},
-	func(s *side) any {
-		perms := s.freePermission(s.newGroup())
-		as[api.AuthorizeSecurityGroupEgressResult](s, &api.AuthorizeSecurityGroupEgressRequest{GroupId: s.group, IpPermissions: perms})
-		return &api.UpdateSecurityGroupRuleDescriptionsEgressRequest{GroupId: s.group, IpPermissions: perms}
-	},
 }
+
+// examples are requests that succeed, at least one of each action. Together
+// they use every parameter that names an object; what an example destroys it
+// makes itself.
+var examples = slices.Concat(networkExamples, policyExamples)
 
 // TestEveryActionHasAnExample: the other tests of conventions are only as good
 // as the examples they go through.

@@ -16,13 +16,16 @@ type listing struct {
 	items  string // the result's member with the list
 }
 
+// ofNobody lists AWS's own services, of which there are none here.
+const ofNobody = "DescribePrefixLists"
+
 // listings are the actions whose result is a list and whose request has the
 // named member.
 func listings(t *testing.T, with string) []listing {
 	t.Helper()
 	var out []listing
 	for name, action := range api.Actions {
-		if !member(action.NewRequest(), with).IsValid() || !strings.HasPrefix(name, "Describe") {
+		if !member(action.NewRequest(), with).IsValid() || !strings.HasPrefix(name, "Describe") || name == ofNobody {
 			continue
 		}
 		res := reflect.TypeOf(action.NewResult()).Elem()
@@ -67,7 +70,14 @@ func (l listing) list(s *side, req any) ([]string, error) {
 var onlyPartlyPaged = []string{"DescribeFlows"}
 
 // besideIDs take MaxResults together with ids, as they do in EC2.
-var besideIDs = []string{"DescribeSecurityGroups", "DescribeSecurityGroupRules"}
+var besideIDs = []string{"DescribeSecurityGroups", "DescribeSecurityGroupRules", "GetManagedPrefixListEntries", "GetManagedPrefixListAssociations"}
+
+// noPage are sizes that no page can have, noPageOf those of actions whose
+// bounds are their own in EC2.
+var (
+	noPage   = []int32{-1, 0, 1, 4, 1001}
+	noPageOf = map[string][]int32{"DescribeManagedPrefixLists": {-1, 0, 101}}
+)
 
 // TestPaging: the pages together are the list, in its order; sizes and tokens
 // that cannot be are refused.
@@ -82,7 +92,11 @@ func TestPaging(t *testing.T) {
 			continue
 		}
 		testPages(t, l, a)
-		for _, size := range []int32{-1, 0, 1, 4, 1001} {
+		wrong, ok := noPageOf[l.action]
+		if !ok {
+			wrong = noPage
+		}
+		for _, size := range wrong {
 			_, err := l.list(a, l.request("MaxResults", &size))
 			if code := codeOf(err); code != "InvalidMaxResults" && code != "InvalidParameterValue" {
 				t.Errorf("%s with MaxResults %d: %v", l.action, size, err)
@@ -271,6 +285,7 @@ func testTagFilters(t *testing.T, l listing, s *side) {
 var ownIDs = map[string]string{
 	"DescribeVpcs": "VpcId", "DescribeSubnets": "SubnetId", "DescribeRouteTables": "RouteTableId", "DescribeNetworkAcls": "NetworkAclId",
 	"DescribeNetworkInterfaces": "NetworkInterfaceId", "DescribeSecurityGroups": "GroupId", "DescribeSecurityGroupRules": "SecurityGroupRuleId",
+	"DescribeManagedPrefixLists": "PrefixListId",
 }
 
 func ownID(l listing, item string) string {

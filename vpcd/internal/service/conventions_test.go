@@ -71,18 +71,14 @@ func TestDryRunRefusesWhatWouldFail(t *testing.T) {
 	}
 }
 
-func codeOf(err error) string {
-	var e *api.Error
-	if errors.As(err, &e) {
-		return e.Code
-	}
-	return ""
-}
-
 // otherParameters changes a request with a client token into another one.
 var otherParameters = map[string]func(req any){
 	"CreateNetworkInterface": func(req any) { req.(*api.CreateNetworkInterfaceRequest).Description = "other" },
-	"AttachWorkload":         func(req any) { req.(*api.AttachWorkloadRequest).InterfaceName = "other0" },
+	"CreateNetworkAcl": func(req any) {
+		req.(*api.CreateNetworkAclRequest).TagSpecifications = tagSpec("network-acl", api.Tag{Key: "other"})
+	},
+	"CreateManagedPrefixList": func(req any) { req.(*api.CreateManagedPrefixListRequest).MaxEntries = api.Ptr(int32(9)) },
+	"AttachWorkload":          func(req any) { req.(*api.AttachWorkloadRequest).InterfaceName = "other0" },
 }
 
 // TestClientToken: the same request with the same token has one effect and one
@@ -142,17 +138,21 @@ func testToken(t *testing.T, s *side, name string, req any) {
 var taggedAs = map[string]string{
 	"CreateVpc": "vpc", "CreateSubnet": "subnet", "CreateNetworkInterface": "network-interface", "CreateSecurityGroup": "security-group",
 	"AuthorizeSecurityGroupIngress": "security-group-rule", "AuthorizeSecurityGroupEgress": "security-group-rule",
+	"CreateNetworkAcl": "network-acl", "CreateManagedPrefixList": "prefix-list",
 }
+
+// withoutTags make something that has no tags in EC2 either.
+var withoutTags = []string{"CreateTags", "CreateNetworkAclEntry"}
 
 // TestTagSpecifications: whatever is made can be tagged in the same call, by
 // the rules for tags and with nothing made where one is broken.
 func TestTagSpecifications(t *testing.T) {
 	a, _ := newSides(t)
-	for _, example := range examples {
+	for i, example := range examples {
 		req := example(a)
 		name := actionOf(req)
 		if !member(req, "TagSpecifications").IsValid() {
-			if strings.HasPrefix(name, "Create") && name != "CreateTags" && !api.Actions[name].Own {
+			if strings.HasPrefix(name, "Create") && !slices.Contains(withoutTags, name) && !api.Actions[name].Own {
 				t.Errorf("%s makes something that cannot be tagged", name)
 			}
 			continue
@@ -169,10 +169,11 @@ func TestTagSpecifications(t *testing.T) {
 		}
 		a.unchanged(t, func() { refusedTags(t, a, name, kind, with) })
 
-		if _, _, err := a.call(alice, name, with(tagSpec(kind, api.Tag{Key: "made-by", Value: name}, api.Tag{Key: "empty"}))); err != nil {
+		mark := fmt.Sprint(name, i)
+		if _, _, err := a.call(alice, name, with(tagSpec(kind, api.Tag{Key: "made-by", Value: mark}, api.Tag{Key: "empty"}))); err != nil {
 			t.Errorf("%s with tags: %v", name, err)
 		}
-		res := as[api.DescribeTagsResult](a, &api.DescribeTagsRequest{Filters: []api.Filter{{Name: "tag:made-by", Values: []string{name}}}})
+		res := as[api.DescribeTagsResult](a, &api.DescribeTagsRequest{Filters: []api.Filter{{Name: "tag:made-by", Values: []string{mark}}}})
 		if len(res.Tags) != 1 || res.Tags[0].ResourceType != kind {
 			t.Errorf("%s: its tag is on %+v, want one %s", name, res.Tags, kind)
 		}

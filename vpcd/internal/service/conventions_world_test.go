@@ -7,6 +7,7 @@ import (
 	"math"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,6 +27,7 @@ type side struct {
 	// The first of each kind; subnet, group and interfaces are in vpc.
 	vpc, subnet, group, rule, egressRule string
 	cidrAssociation, table, acl, key     string
+	list                                 string // named by a rule of group
 	// free is available, used has a workload, and second is its other one.
 	free, used, second, instance, attachment string
 	target                                   string
@@ -48,7 +50,7 @@ func newSides(t *testing.T) (a, b *side) {
 	h := everything{&answers{confirmed: 1}, &workloads{missing: map[string]bool{}}}
 	bench := newSealedBench(t, func(c *Config) {
 		c.Host, c.HostName = h, "h1"
-		c.Limits = map[string]int64{"vpcs": unlimited, "subnets-per-vpc": unlimited, "sgs-per-eni": unlimited, "rules-per-sg": unlimited, "access-keys": unlimited}
+		c.Limits = map[string]int64{"vpcs": unlimited, "subnets-per-vpc": unlimited, "sgs-per-eni": unlimited, "rules-per-sg": unlimited, "access-keys": unlimited, string(limitLists): unlimited}
 	})
 	bench.put(record.Statuses+"h1", &record.HostStatus{Host: api.Host{HostName: "h1", AppliedRevision: api.Ptr(int64(math.MaxInt64))}})
 	a, b = &side{bench: bench, who: alice}, &side{bench: bench, who: bob}
@@ -90,9 +92,11 @@ func (s *side) build() {
 	for range several {
 		s.newSubnet()
 		s.group = s.newGroup()
+		s.list = s.newList()
 	}
 	s.subnet = as[api.CreateSubnetResult](s, &api.CreateSubnetRequest{VpcId: s.vpc, CidrBlock: "10.0.240.0/20"}).Subnet.SubnetId
 	s.rule, s.egressRule = s.newRule(s.group)
+	as[api.AuthorizeSecurityGroupIngressResult](s, &api.AuthorizeSecurityGroupIngressRequest{GroupId: s.group, IpPermissions: s.freeListPermission(s.list)})
 	for range several {
 		s.free = s.newInterface()
 		s.target = fmt.Sprintf("netns:%s-%d", s.who.Account, s.next())
@@ -141,6 +145,37 @@ func (s *side) freePermission(from string) []api.IpPermission {
 		UserIdGroupPairs: []api.UserIdGroupPair{{GroupId: from, UserId: s.who.Account, VpcId: s.vpc}}}}
 }
 
+// freeListPermission allows what no rule allows yet, to the CIDRs of a list.
+func (s *side) freeListPermission(list string) []api.IpPermission {
+	port := api.Ptr(int32(1000 + s.next()))
+	return []api.IpPermission{{IpProtocol: "tcp", FromPort: port, ToPort: port, PrefixListIds: []api.PrefixListId{{PrefixListId: list}}}}
+}
+
+// newList has one entry in its first version and two in its second.
+func (s *side) newList() string {
+	id := as[api.CreateManagedPrefixListResult](s, &api.CreateManagedPrefixListRequest{
+		PrefixListName: fmt.Sprint("list", s.next()), AddressFamily: "IPv4", MaxEntries: api.Ptr(int32(2)), Entries: []api.AddPrefixListEntry{{Cidr: "192.0.2.0/24"}},
+	}).PrefixList.PrefixListId
+	as[api.ModifyManagedPrefixListResult](s, &api.ModifyManagedPrefixListRequest{PrefixListId: id, AddEntries: []api.AddPrefixListEntry{{Cidr: "203.0.113.0/24"}}})
+	return id
+}
+
+// newAcl has a rule 100 of ingress.
+func (s *side) newAcl() string {
+	id := as[api.CreateNetworkAclResult](s, &api.CreateNetworkAclRequest{VpcId: s.vpc}).NetworkAcl.NetworkAclId
+	as[api.CreateNetworkAclEntryResult](s, &api.CreateNetworkAclEntryRequest{NetworkAclId: id, RuleNumber: api.Ptr(int32(100)),
+		Egress: api.Ptr(false), RuleAction: "allow", Protocol: "-1", CidrBlock: "0.0.0.0/0"})
+	return id
+}
+
+// aclAssociationOf is the association of a subnet with its ACL.
+func (s *side) aclAssociationOf(subnet string) string {
+	acl := as[api.DescribeNetworkAclsResult](s, &api.DescribeNetworkAclsRequest{
+		Filters: []api.Filter{{Name: "association.subnet-id", Values: []string{subnet}}}}).NetworkAcls[0]
+	i := slices.IndexFunc(acl.Associations, func(a api.NetworkAclAssociation) bool { return a.SubnetId == subnet })
+	return acl.Associations[i].NetworkAclAssociationId
+}
+
 func (s *side) newInterface() string {
 	return as[api.CreateNetworkInterfaceResult](s, &api.CreateNetworkInterfaceRequest{SubnetId: s.subnet}).NetworkInterface.NetworkInterfaceId
 }
@@ -154,7 +189,7 @@ func (s *side) attachSecond() (eni, attachment string) {
 }
 
 // idText is an id of anything that belongs to an account.
-var idText = regexp.MustCompile(`\b(vpc-cidr-assoc|eni-attach|rtbassoc|aclassoc|vpc|subnet|eni|sgr|sg|rtb|acl|i)-[0-9a-f]{17}\b|\bAKIA[A-Z2-7]{16}\b`)
+var idText = regexp.MustCompile(`\b(vpc-cidr-assoc|eni-attach|rtbassoc|aclassoc|vpc|subnet|eni|sgr|sg|rtb|acl|pl|i)-[0-9a-f]{17}\b|\bAKIA[A-Z2-7]{16}\b`)
 
 // kindOf is the part of an id that says what it is the id of.
 func kindOf(id string) string {

@@ -21,7 +21,10 @@
 // Siblings (the subnets, groups, tables and ACLs of a VPC) are read with Peek,
 // and whoever adds or removes one calls guard with the VPC's id. Counters
 // serialise creations of one kind. An address is guarded by its own claim, and
-// DeleteSubnet lists the claims under guard. A record that is read and written
+// DeleteSubnet lists the claims under guard. The entries and associations of an
+// ACL are guarded by its record; a replacement reads and writes both ACLs. What
+// may name a group or a prefix list is listed under guard where that is deleted
+// or a list grows, and who names one reads it under guard. A record that is read and written
 // back is read through the transaction, which guards its key.
 //
 // # What a reviewer should check

@@ -31,6 +31,7 @@ const (
 	limitAcls        limitName = "acls-per-vpc"
 	limitAclEntries  limitName = "rules-per-acl" // per direction
 	limitAccessKeys  limitName = "access-keys"
+	limitLists       limitName = "prefix-lists"
 )
 
 // quota is a limit's default and the error that exceeding it gives.
@@ -58,6 +59,7 @@ var quotas = map[limitName]quota{
 	limitAcls:        {200, "NetworkAclLimitExceeded", "VpcId"},
 	limitAclEntries:  {20, "NetworkAclEntryLimitExceeded", "NetworkAclId"},
 	limitAccessKeys:  {20, "AccessKeyLimitExceeded", ""},
+	limitLists:       {100, "PrefixListLimitExceeded", ""},
 }
 
 // CheckLimit says whether a quota of that name can have that value: 0 or more,

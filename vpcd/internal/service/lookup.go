@@ -24,6 +24,16 @@ type kind[T any] struct {
 	owner        func(T) string
 	idOf         func(T) string
 	tags         func(T) []api.Tag
+	// ownName is the name of what has one of its own, nil where a tag has it.
+	ownName func(T) string
+}
+
+// name is what people call a record, "" without a name.
+func (k kind[T]) name(v T) string {
+	if k.ownName != nil {
+		return k.ownName(v)
+	}
+	return nameTag(k.tags(v))
 }
 
 var (
@@ -68,6 +78,15 @@ var (
 		owner: func(v *record.NetworkAcl) string { return v.Acl.OwnerId },
 		idOf:  func(v *record.NetworkAcl) string { return v.Acl.NetworkAclId },
 		tags:  func(v *record.NetworkAcl) []api.Tag { return v.Acl.Tags },
+	}
+	listKind = kind[*record.PrefixList]{
+		keys: record.Lists, id: "pl-", resourceType: "prefix-list", noun: "prefix list", field: "PrefixListId",
+		notFound: "InvalidPrefixListID.NotFound", malformed: "InvalidPrefixListId.Malformed",
+		owner: func(v *record.PrefixList) string { return v.List.OwnerId },
+		idOf:  func(v *record.PrefixList) string { return v.List.PrefixListId },
+		tags:  func(v *record.PrefixList) []api.Tag { return v.List.Tags },
+
+		ownName: func(v *record.PrefixList) string { return v.List.PrefixListName },
 	}
 	instanceKind = kind[*record.Instance]{
 		keys: record.Instances, id: "i-", resourceType: "instance", noun: "instance", field: "InstanceId",
@@ -172,6 +191,10 @@ func getTable(r store.Reader, c Caller, id string) (*record.RouteTable, error) {
 
 func getAcl(r store.Reader, c Caller, id string) (*record.NetworkAcl, error) {
 	return aclKind.get(r, c, id)
+}
+
+func getList(r store.Reader, c Caller, id string) (*record.PrefixList, error) {
+	return listKind.get(r, c, id)
 }
 
 func getInstance(r store.Reader, c Caller, id string) (*record.Instance, error) {

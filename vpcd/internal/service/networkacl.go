@@ -2,11 +2,12 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/internal/record"
+	"github.com/vpcfabric/vpc/vpcd/internal/store"
 )
 
 const (
@@ -20,27 +21,205 @@ const (
 // newDefaultAcl makes the network ACL that every new subnet joins. It lets
 // everything pass both ways until its rules are changed.
 func (c *change) newDefaultAcl(vpc *record.Vpc) error {
-	index, err := c.nextIndex("acl")
+	acl, err := c.newAcl(vpc)
 	if err != nil {
 		return err
 	}
-	id := c.newID(aclKind.id)
-	c.tx.Put(record.Acls+id, &record.NetworkAcl{
+	acl.Acl.IsDefault = api.Ptr(true)
+	acl.Acl.Entries = []api.NetworkAclEntry{
+		entryForAll(allowAllRule, api.RuleActionAllow, true),
+		entryForAll(lastRule, api.RuleActionDeny, true),
+		entryForAll(allowAllRule, api.RuleActionAllow, false),
+		entryForAll(lastRule, api.RuleActionDeny, false),
+	}
+	c.putAcl(acl)
+	return nil
+}
+
+// newAcl is an ACL that lets nothing pass, not stored yet.
+func (c *change) newAcl(vpc *record.Vpc) (*record.NetworkAcl, error) {
+	index, err := c.nextIndex("acl")
+	if err != nil {
+		return nil, err
+	}
+	return &record.NetworkAcl{
 		Index: index,
 		Acl: api.NetworkAcl{
-			NetworkAclId: id,
+			NetworkAclId: c.newID(aclKind.id),
 			VpcId:        vpc.Vpc.VpcId,
 			OwnerId:      vpc.Vpc.OwnerId,
-			IsDefault:    api.Ptr(true),
+			IsDefault:    api.Ptr(false),
 			Entries: []api.NetworkAclEntry{
-				entryForAll(allowAllRule, api.RuleActionAllow, true),
 				entryForAll(lastRule, api.RuleActionDeny, true),
-				entryForAll(allowAllRule, api.RuleActionAllow, false),
 				entryForAll(lastRule, api.RuleActionDeny, false),
 			},
 		},
+	}, nil
+}
+
+func (c *change) putAcl(acl *record.NetworkAcl) {
+	c.tx.Put(record.Acls+acl.Acl.NetworkAclId, acl)
+}
+
+// actionCreateAcl is the action as client tokens know it.
+const actionCreateAcl = "CreateNetworkAcl"
+
+// createNetworkAcl makes an ACL that denies everything and serves no subnet.
+// Codes: those of the VPC's id, NetworkAclLimitExceeded.
+func (s *Service) createNetworkAcl(ctx context.Context, caller Caller, req *api.CreateNetworkAclRequest) (*api.CreateNetworkAclResult, int64, error) {
+	tags, err := specTags(req.TagSpecifications, aclKind.resourceType)
+	if err != nil {
+		return nil, 0, err
+	}
+	var made *record.NetworkAcl
+	revision, err := s.mutate(ctx, caller, req.DryRun, func(c *change) error {
+		id, err := c.replay(actionCreateAcl, req.ClientToken, req)
+		if err != nil {
+			return err
+		}
+		if id != "" {
+			made, err = getAcl(c.tx, caller, id)
+			return err
+		}
+		if err := nameFree(c, aclKind, uniqueName(req.TagSpecifications, tags), "", aclsOf(req.VpcId)); err != nil {
+			return err
+		}
+		if made, err = c.addAcl(req.VpcId, tags, req.ClientToken); err != nil {
+			return err
+		}
+		c.remember(actionCreateAcl, req.ClientToken, req, made.Acl.NetworkAclId)
+		return nil
 	})
-	return nil
+	if err != nil {
+		return nil, 0, err
+	}
+	shape := made.Acl
+	return &api.CreateNetworkAclResult{NetworkAcl: &shape, ClientToken: req.ClientToken}, revision, nil
+}
+
+func (c *change) addAcl(vpcID string, tags []api.Tag, token string) (*record.NetworkAcl, error) {
+	vpc, err := getVpc(c.tx, c.caller, vpcID)
+	if err != nil {
+		return nil, err
+	}
+	c.guard(vpcID)
+	if err := c.checkLimit(limitAcls, len(contentOf(c.tx.Peek(), vpcID).acls)+1); err != nil {
+		return nil, err
+	}
+	acl, err := c.newAcl(vpc)
+	if err != nil {
+		return nil, err
+	}
+	acl.Acl.Tags, acl.ClientToken = tags, token
+	c.putAcl(acl)
+	return acl, nil
+}
+
+// deleteNetworkAcl refuses for the default ACL (InvalidParameterValue) and
+// while a subnet has the ACL (DependencyViolation).
+func (s *Service) deleteNetworkAcl(ctx context.Context, caller Caller, req *api.DeleteNetworkAclRequest) (*api.DeleteNetworkAclResult, int64, error) {
+	revision, err := s.mutate(ctx, caller, req.DryRun, func(c *change) error {
+		acl, err := getAcl(c.tx, caller, req.NetworkAclId)
+		if err != nil {
+			return err
+		}
+		if api.Val(acl.Acl.IsDefault) {
+			return api.Errorf("InvalidParameterValue", "NetworkAclId", "cannot delete the default network ACL %s of %s: it is deleted with its VPC; change its entries instead", req.NetworkAclId, acl.Acl.VpcId)
+		}
+		if users := aclUsers(c.tx.Peek(), acl); len(users) > 0 {
+			return &api.Error{
+				Code: "DependencyViolation", Field: "NetworkAclId", BlockedBy: users,
+				Message: fmt.Sprintf("the networkAcl '%s' has dependencies and cannot be deleted: %s", req.NetworkAclId, blockerIDs(users)),
+				Hint:    "vpc acl associate default --subnet " + users[0].Id,
+			}
+		}
+		c.guard(acl.Acl.VpcId)
+		c.forget(acl.ClientToken, actionCreateAcl)
+		c.drop(record.Acls, req.NetworkAclId, acl.Index)
+		return nil
+	})
+	return &api.DeleteNetworkAclResult{}, revision, err
+}
+
+// aclUsers are the subnets that have an ACL. Their names are a courtesy: who
+// the users are stands in the ACL, which the caller has read guarded.
+func aclUsers(r store.Reader, acl *record.NetworkAcl) []api.Blocker {
+	var out []api.Blocker
+	for _, a := range acl.Acl.Associations {
+		b := api.Blocker{Kind: "subnet", Id: a.SubnetId}
+		if subnet, ok := store.Get[*record.Subnet](r, record.Subnets+a.SubnetId); ok {
+			b.Name = nameTag(subnet.Subnet.Tags)
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// replaceNetworkAclAssociation gives a subnet another ACL of its VPC in one
+// step: it is never without one. The association gets a new id, also where the
+// ACL is the one it had. Codes: InvalidAssociationID.NotFound, those of the
+// ACL's id, InvalidParameterValue for an ACL of another VPC.
+func (s *Service) replaceNetworkAclAssociation(ctx context.Context, caller Caller, req *api.ReplaceNetworkAclAssociationRequest) (*api.ReplaceNetworkAclAssociationResult, int64, error) {
+	var made string
+	revision, err := s.mutate(ctx, caller, req.DryRun, func(c *change) error {
+		from, subnetID, err := c.leaveAcl(req.AssociationId)
+		if err != nil {
+			return err
+		}
+		// Read after the leave, so that it may be the same ACL.
+		to, err := getAcl(c.tx, caller, req.NetworkAclId)
+		if err != nil {
+			return err
+		}
+		if to.Acl.VpcId != from.Acl.VpcId {
+			return api.Errorf("InvalidParameterValue", "NetworkAclId", "network ACL %s and subnet %s belong to different networks: name an ACL of %s", req.NetworkAclId, subnetID, from.Acl.VpcId)
+		}
+		made = c.joinAcl(to, subnetID)
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return &api.ReplaceNetworkAclAssociationResult{NewAssociationId: made}, revision, nil
+}
+
+// leaveAcl ends the association with this id and returns the ACL it was of.
+func (c *change) leaveAcl(id string) (*record.NetworkAcl, string, error) {
+	const field = "AssociationId"
+	if !wellFormed(id, aclAssociationPrefix) {
+		return nil, "", api.Errorf("InvalidAssociationID.Malformed", field, "invalid id %s: the id of a network ACL association is %s and 17 digits or letters a-f", quote(id), aclAssociationPrefix)
+	}
+	hasID := func(a api.NetworkAclAssociation) bool { return a.NetworkAclAssociationId == id }
+	for _, seen := range aclKind.list(c.tx.Peek(), c.caller) {
+		if !slices.ContainsFunc(seen.Acl.Associations, hasID) {
+			continue
+		}
+		// The search was not guarded; this read is.
+		acl, err := getAcl(c.tx, c.caller, seen.Acl.NetworkAclId)
+		if err != nil {
+			return nil, "", err
+		}
+		i := slices.IndexFunc(acl.Acl.Associations, hasID)
+		subnetID := acl.Acl.Associations[i].SubnetId
+		changed := *acl
+		changed.Acl.Associations = slices.Delete(slices.Clone(acl.Acl.Associations), i, i+1)
+		c.putAcl(&changed)
+		return acl, subnetID, nil
+	}
+	return nil, "", api.Errorf("InvalidAssociationID.NotFound", field, "the association ID '%s' does not exist: it changes with every replacement; look the subnet up again with DescribeNetworkAcls", id)
+}
+
+// joinAcl associates a subnet with an ACL and returns the association's id.
+func (c *change) joinAcl(acl *record.NetworkAcl, subnetID string) string {
+	id := c.newID(aclAssociationPrefix)
+	changed := *acl
+	changed.Acl.Associations = slices.Concat(acl.Acl.Associations, []api.NetworkAclAssociation{{
+		NetworkAclAssociationId: id,
+		NetworkAclId:            acl.Acl.NetworkAclId,
+		SubnetId:                subnetID,
+	}})
+	c.putAcl(&changed)
+	return id
 }
 
 // entryForAll matches every packet of one direction.
@@ -61,13 +240,7 @@ func (c *change) joinDefaultAcl(vpcID, subnetID string) error {
 		if err != nil {
 			return err
 		}
-		changed := *acl
-		changed.Acl.Associations = slices.Concat(acl.Acl.Associations, []api.NetworkAclAssociation{{
-			NetworkAclAssociationId: c.newID(aclAssociationPrefix),
-			NetworkAclId:            acl.Acl.NetworkAclId,
-			SubnetId:                subnetID,
-		}})
-		c.tx.Put(record.Acls+acl.Acl.NetworkAclId, &changed)
+		c.joinAcl(acl, subnetID)
 		return nil
 	}
 	return api.Errorf("InternalError", "", "%s has no default network ACL; its record is damaged, restore a backup", vpcID)
@@ -86,69 +259,4 @@ func (c *change) leaveAcls(vpcID, subnetID string) {
 		changed.Acl.Associations = slices.DeleteFunc(slices.Clone(acl.Acl.Associations), ofSubnet)
 		c.tx.Put(key, &changed)
 	}
-}
-
-// entryText and aclAssociationText give a filter one text of each entry or
-// association.
-func entryText(text func(api.NetworkAclEntry) string) func(api.NetworkAcl) []string {
-	return func(a api.NetworkAcl) []string { return present(collect(a.Entries, text)) }
-}
-
-func aclAssociationText(text func(api.NetworkAclAssociation) string) func(api.NetworkAcl) []string {
-	return func(a api.NetworkAcl) []string { return present(collect(a.Associations, text)) }
-}
-
-// numberText is "" for an absent number.
-func numberText(p *int32) string {
-	if p == nil {
-		return ""
-	}
-	return strconv.Itoa(int(*p))
-}
-
-// aclFilters ask entries one by one: two filters may be met by two different
-// entries, as in EC2.
-var aclFilters = map[string]func(api.NetworkAcl) []string{
-	"association.association-id": aclAssociationText(func(a api.NetworkAclAssociation) string { return a.NetworkAclAssociationId }),
-	"association.network-acl-id": aclAssociationText(func(a api.NetworkAclAssociation) string { return a.NetworkAclId }),
-	"association.subnet-id":      aclAssociationText(func(a api.NetworkAclAssociation) string { return a.SubnetId }),
-	"default":                    func(a api.NetworkAcl) []string { return boolText(a.IsDefault) },
-	"network-acl-id":             func(a api.NetworkAcl) []string { return []string{a.NetworkAclId} },
-	"owner-id":                   func(a api.NetworkAcl) []string { return []string{a.OwnerId} },
-	"vpc-id":                     func(a api.NetworkAcl) []string { return []string{a.VpcId} },
-	"entry.cidr":                 entryText(func(e api.NetworkAclEntry) string { return e.CidrBlock }),
-	"entry.ipv6-cidr":            entryText(func(e api.NetworkAclEntry) string { return e.Ipv6CidrBlock }),
-	"entry.icmp.code":            entryText(func(e api.NetworkAclEntry) string { return numberText(api.Val(e.IcmpTypeCode).Code) }),
-	"entry.icmp.type":            entryText(func(e api.NetworkAclEntry) string { return numberText(api.Val(e.IcmpTypeCode).Type) }),
-	"entry.port-range.from":      entryText(func(e api.NetworkAclEntry) string { return numberText(api.Val(e.PortRange).From) }),
-	"entry.port-range.to":        entryText(func(e api.NetworkAclEntry) string { return numberText(api.Val(e.PortRange).To) }),
-	"entry.protocol":             entryText(func(e api.NetworkAclEntry) string { return e.Protocol }),
-	"entry.rule-action":          entryText(func(e api.NetworkAclEntry) string { return e.RuleAction }),
-	"entry.egress":               entryText(func(e api.NetworkAclEntry) string { return boolText(e.Egress)[0] }),
-	"entry.rule-number":          entryText(func(e api.NetworkAclEntry) string { return numberText(e.RuleNumber) }),
-}
-
-// describeNetworkAcls lists the caller's ACLs with their closing deny entries,
-// which EC2 shows as entries like the others.
-func (s *Service) describeNetworkAcls(_ context.Context, caller Caller, req *api.DescribeNetworkAclsRequest) (*api.DescribeNetworkAclsResult, int64, error) {
-	match, err := matchFilters(req.Filters, aclFilters, func(v api.NetworkAcl) []api.Tag { return v.Tags })
-	if err != nil {
-		return nil, 0, err
-	}
-	if err := checkPaging(req.NetworkAclIds, "NetworkAclIds", req.MaxResults); err != nil {
-		return nil, 0, err
-	}
-	v := s.view(caller)
-	records, err := aclKind.pick(v.r, caller, req.NetworkAclIds, "NetworkAclIds")
-	if err != nil {
-		return nil, 0, err
-	}
-	var out []api.NetworkAcl
-	for _, rec := range records {
-		if match(rec.Acl) {
-			out = append(out, rec.Acl)
-		}
-	}
-	out, next, err := page(out, req.MaxResults, req.NextToken)
-	return &api.DescribeNetworkAclsResult{NetworkAcls: out, NextToken: next}, v.revision(), err
 }

@@ -29,6 +29,18 @@ func page[T any](items []T, max *int32, token string) ([]T, string, error) {
 		}
 		size = int(*max)
 	}
+	return cut(items, size, token)
+}
+
+// pageOf is page for an action whose model bounds max, and has tested it.
+func pageOf[T any](items []T, max *int32, token string) ([]T, string, error) {
+	if max != nil {
+		return cut(items, int(*max), token)
+	}
+	return cut(items, len(items), token)
+}
+
+func cut[T any](items []T, size int, token string) ([]T, string, error) {
 	start, err := pageStart(token)
 	if err != nil {
 		return nil, "", err

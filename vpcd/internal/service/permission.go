@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -33,16 +34,13 @@ type permission struct {
 	// from and to are ports, or ICMP type and code; both anyPort where the
 	// protocol has neither.
 	from, to int32
-	// Exactly one is set: cidr in canonical form, or group, an id.
-	cidr, group string
+	// Exactly one is set: cidr in canonical form, group or list, both ids.
+	cidr, group, list string
 }
 
 // String is the form EC2 uses in its error texts.
 func (p permission) String() string {
-	peer := p.cidr
-	if peer == "" {
-		peer = p.group
-	}
+	peer := cmp.Or(p.cidr, p.group, p.list)
 	switch p.protocol {
 	case anyProtocol:
 		return fmt.Sprintf("peer: %s, ALL, ALLOW", peer)
@@ -58,7 +56,7 @@ func (p permission) String() string {
 func permissionOf(r *api.SecurityGroupRule) permission {
 	p := permission{
 		egress: api.Val(r.IsEgress), protocol: r.IpProtocol,
-		from: api.Val(r.FromPort), to: api.Val(r.ToPort), cidr: r.CidrIpv4,
+		from: api.Val(r.FromPort), to: api.Val(r.ToPort), cidr: r.CidrIpv4, list: r.PrefixListId,
 	}
 	if r.ReferencedGroupInfo != nil {
 		p.group = r.ReferencedGroupInfo.GroupId
@@ -257,6 +255,10 @@ func addSource(p *api.IpPermission, r *api.SecurityGroupRule) {
 		p.UserIdGroupPairs = append(p.UserIdGroupPairs, api.UserIdGroupPair{
 			GroupId: ref.GroupId, UserId: ref.UserId, Description: r.Description,
 		})
+		return
+	}
+	if r.PrefixListId != "" {
+		p.PrefixListIds = append(p.PrefixListIds, api.PrefixListId{PrefixListId: r.PrefixListId, Description: r.Description})
 		return
 	}
 	p.IpRanges = append(p.IpRanges, api.IpRange{CidrIp: r.CidrIpv4, Description: r.Description})

@@ -83,11 +83,8 @@ func (rr ruleReader) permission(p *api.IpPermission, at place) ([]wantedRule, er
 	if len(p.Ipv6Ranges) > 0 {
 		return nil, rr.noIPv6Rule(at.field("Ipv6Ranges"))
 	}
-	if len(p.PrefixListIds) > 0 {
-		return nil, noPrefixListRule(at.field("PrefixListIds"))
-	}
-	if len(p.IpRanges)+len(p.UserIdGroupPairs) == 0 {
-		return nil, api.Errorf("InvalidPermission.Malformed", string(at), "the permission names no %s: add a CIDR to IpRanges (0.0.0.0/0 for all) or a group to UserIdGroupPairs", rr.peerNoun())
+	if len(p.IpRanges)+len(p.UserIdGroupPairs)+len(p.PrefixListIds) == 0 {
+		return nil, api.Errorf("InvalidPermission.Malformed", string(at), "the permission names no %s: add a CIDR to IpRanges (0.0.0.0/0 for all), a group to UserIdGroupPairs or a prefix list to PrefixListIds", rr.peerNoun())
 	}
 	var out []wantedRule
 	for i, r := range p.IpRanges {
@@ -102,6 +99,14 @@ func (rr ruleReader) permission(p *api.IpPermission, at place) ([]wantedRule, er
 		here := at.item("UserIdGroupPairs", i)
 		w := wantedRule{permission: base, description: p.UserIdGroupPairs[i].Description, at: here}
 		if w.group, err = rr.pair(&p.UserIdGroupPairs[i], here); err != nil {
+			return nil, err
+		}
+		out = append(out, w)
+	}
+	for i, l := range p.PrefixListIds {
+		here := at.item("PrefixListIds", i)
+		w := wantedRule{permission: base, description: l.Description, at: here}
+		if w.list, err = rr.prefixList(l.PrefixListId, here.field("PrefixListId")); err != nil {
 			return nil, err
 		}
 		out = append(out, w)
@@ -197,6 +202,13 @@ func (rr ruleReader) pair(p *api.UserIdGroupPair, at place) (string, error) {
 	return "", api.Errorf("MissingParameter", at.field("GroupId"), "the request must contain the parameter GroupId or GroupName")
 }
 
+// prefixList checks that the list id can stand in a rule: it is the caller's,
+// in any VPC. The read guards it against being deleted meanwhile.
+func (rr ruleReader) prefixList(id, field string) (string, error) {
+	_, err := listKind.getAs(rr.r, rr.caller, id, field)
+	return id, err
+}
+
 // ownedBy refuses another owner than the caller, for whom "" stands too: the
 // groups of others do not exist here.
 func (rr ruleReader) ownedBy(owner, field string) error {
@@ -243,13 +255,13 @@ func (rr ruleReader) single(in *api.SecurityGroupRuleRequest, at place) (wantedR
 	given := slices.DeleteFunc([]string{in.CidrIpv4, in.CidrIpv6, in.PrefixListId, in.ReferencedGroupId}, func(s string) bool { return s == "" })
 	switch {
 	case len(given) == 0:
-		return w, api.Errorf("InvalidPermission.Malformed", string(at), "the rule names no %s: set CidrIpv4 or ReferencedGroupId", rr.peerNoun())
+		return w, api.Errorf("InvalidPermission.Malformed", string(at), "the rule names no %s: set CidrIpv4, ReferencedGroupId or PrefixListId", rr.peerNoun())
 	case len(given) > 1:
 		return w, api.Errorf("InvalidParameterCombination", string(at), "a rule has exactly one %s: set one of CidrIpv4, CidrIpv6, PrefixListId and ReferencedGroupId", rr.peerNoun())
 	case in.CidrIpv6 != "":
 		return w, rr.noIPv6Rule(at.field("CidrIpv6"))
 	case in.PrefixListId != "":
-		return w, noPrefixListRule(at.field("PrefixListId"))
+		w.list, err = rr.prefixList(in.PrefixListId, at.field("PrefixListId"))
 	case in.CidrIpv4 != "":
 		w.cidr, err = parseRuleSource(in.CidrIpv4, at.field("CidrIpv4"))
 	default:
@@ -261,16 +273,12 @@ func (rr ruleReader) single(in *api.SecurityGroupRuleRequest, at place) (wantedR
 	return w, err
 }
 
-// noIPv6Rule and noPrefixListRule: a rule that filters nothing must not be
-// recorded as if it did. As none is recorded, none can be named: clients revoke
-// EC2's default rule for IPv6 of every new group, and expect to hear just that.
+// noIPv6Rule: a rule that filters nothing must not be recorded as if it did. As
+// none is recorded, none can be named: clients revoke EC2's default rule for
+// IPv6 of every new group, and expect to hear just that.
 func (rr ruleReader) noIPv6Rule(field string) error {
 	if rr.existing {
 		return api.Errorf("InvalidPermission.NotFound", field, "%s has no rule for IPv6: such rules are not built yet", rr.group.Group.GroupId)
 	}
 	return api.Errorf("UnsupportedOperation", field, "rules for IPv6 are not built yet: leave %s out", field)
-}
-
-func noPrefixListRule(field string) error {
-	return api.Errorf("UnsupportedOperation", field, "rules for prefix lists are not built yet: leave %s out and write the CIDRs", field)
 }

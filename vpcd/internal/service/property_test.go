@@ -47,9 +47,10 @@ func drawRequest(r *rapid.T, sn *store.Snapshot) any {
 	vpc := rapid.SampledFrom(vpcs).Draw(r, "vpc")
 	subnet := rapid.SampledFrom(subnets).Draw(r, "subnet")
 	eni := rapid.SampledFrom(enis).Draw(r, "eni")
+	acl := rapid.SampledFrom(append(collect(aclKind.list(sn, alice), aclKind.idOf), "acl-fffffffffffffffff")).Draw(r, "acl")
 	second := rapid.IntRange(0, 2).Draw(r, "second")
 	cidr := fmt.Sprintf("10.%d.%d.0/%d", second, rapid.IntRange(0, 3).Draw(r, "third"), rapid.IntRange(15, 29).Draw(r, "bits"))
-	switch rapid.IntRange(0, 9).Draw(r, "action") {
+	switch rapid.IntRange(0, 13).Draw(r, "action") {
 	case 0:
 		return &api.CreateVpcRequest{CidrBlock: fmt.Sprintf("10.%d.0.0/16", second)}
 	case 1:
@@ -67,6 +68,12 @@ func drawRequest(r *rapid.T, sn *store.Snapshot) any {
 	case 7:
 		return &api.DeleteNetworkInterfaceRequest{NetworkInterfaceId: eni}
 	case 8:
+		return &api.CreateNetworkAclRequest{VpcId: vpc}
+	case 9:
+		return &api.DeleteNetworkAclRequest{NetworkAclId: acl}
+	case 10, 11:
+		return &api.ReplaceNetworkAclAssociationRequest{AssociationId: aclAssociationOf(sn, subnet), NetworkAclId: acl}
+	case 12:
 		return &api.AssociateVpcCidrBlockRequest{VpcId: vpc, CidrBlock: fmt.Sprintf("10.%d.0.0/16", second)}
 	}
 	association := "vpc-cidr-assoc-fffffffffffffffff"
@@ -75,6 +82,18 @@ func drawRequest(r *rapid.T, sn *store.Snapshot) any {
 		association = set[len(set)-1].AssociationId
 	}
 	return &api.DisassociateVpcCidrBlockRequest{AssociationId: association}
+}
+
+// aclAssociationOf is what binds a subnet to its ACL, or an id that does not exist.
+func aclAssociationOf(sn *store.Snapshot, subnetID string) string {
+	for _, acl := range store.List[*record.NetworkAcl](sn, record.Acls) {
+		for _, a := range acl.Acl.Associations {
+			if a.SubnetId == subnetID {
+				return a.NetworkAclAssociationId
+			}
+		}
+	}
+	return "aclassoc-fffffffffffffffff"
 }
 
 // deleteEverything asserts that what was made can be unmade, and that only
@@ -90,6 +109,11 @@ func deleteEverything(r *rapid.T, b *bench) {
 	}
 	for _, s := range subnetKind.list(b.store.Snapshot(), alice) {
 		must(&api.DeleteSubnetRequest{SubnetId: s.Subnet.SubnetId})
+	}
+	for _, a := range aclKind.list(b.store.Snapshot(), alice) {
+		if !api.Val(a.Acl.IsDefault) {
+			must(&api.DeleteNetworkAclRequest{NetworkAclId: a.Acl.NetworkAclId})
+		}
 	}
 	for _, v := range vpcKind.list(b.store.Snapshot(), alice) {
 		must(&api.DeleteVpcRequest{VpcId: v.Vpc.VpcId})

@@ -152,7 +152,7 @@ func setPermission(r *api.SecurityGroupRule, p permission, owner string) {
 	r.IsEgress = api.Ptr(p.egress)
 	r.IpProtocol = p.protocol
 	r.FromPort, r.ToPort = api.Ptr(p.from), api.Ptr(p.to)
-	r.CidrIpv4, r.ReferencedGroupInfo = p.cidr, nil
+	r.CidrIpv4, r.PrefixListId, r.ReferencedGroupInfo = p.cidr, p.list, nil
 	if p.group != "" {
 		r.ReferencedGroupInfo = &api.ReferencedSecurityGroup{GroupId: p.group, UserId: owner}
 	}

@@ -91,11 +91,12 @@ func ruleFields(v view) map[string]func(*api.SecurityGroupRule) string {
 		return r.ReferencedGroupInfo.GroupId
 	}
 	return map[string]func(*api.SecurityGroupRule) string{
-		"cidr":      func(r *api.SecurityGroupRule) string { return r.CidrIpv4 },
-		"from-port": func(r *api.SecurityGroupRule) string { return port(r.FromPort) },
-		"to-port":   func(r *api.SecurityGroupRule) string { return port(r.ToPort) },
-		"protocol":  func(r *api.SecurityGroupRule) string { return r.IpProtocol },
-		"group-id":  referenced,
+		"cidr":           func(r *api.SecurityGroupRule) string { return r.CidrIpv4 },
+		"prefix-list-id": func(r *api.SecurityGroupRule) string { return r.PrefixListId },
+		"from-port":      func(r *api.SecurityGroupRule) string { return port(r.FromPort) },
+		"to-port":        func(r *api.SecurityGroupRule) string { return port(r.ToPort) },
+		"protocol":       func(r *api.SecurityGroupRule) string { return r.IpProtocol },
+		"group-id":       referenced,
 		"group-name": func(r *api.SecurityGroupRule) string {
 			g, err := getGroup(v.r, v.caller, referenced(r))
 			if err != nil {

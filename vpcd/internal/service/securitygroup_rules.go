@@ -6,6 +6,7 @@ import (
 
 	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/internal/record"
+	"github.com/vpcfabric/vpc/vpcd/internal/store"
 )
 
 const (
@@ -76,10 +77,8 @@ func (c *change) putRules(g *record.SecurityGroup, rules []api.SecurityGroupRule
 	// Whole lists are compared, not additions with what was there: a change of
 	// several rules may have two of them trade places.
 	seen := make(map[permission]string, len(rules))
-	count := map[bool]int{}
 	for i := range rules {
 		p := permissionOf(&rules[i])
-		count[p.egress]++
 		if first, dup := seen[p]; dup {
 			e := api.Errorf("InvalidPermission.Duplicate", wantedAt(wanted, p), "the specified rule %q already exists in %s", p, g.Group.GroupId)
 			if slices.ContainsFunc(g.Rules, func(r api.SecurityGroupRule) bool { return r.SecurityGroupRuleId == first }) {
@@ -89,11 +88,8 @@ func (c *change) putRules(g *record.SecurityGroup, rules []api.SecurityGroupRule
 		}
 		seen[p] = rules[i].SecurityGroupRuleId
 	}
-	before := map[bool]int{}
-	for i := range g.Rules {
-		before[api.Val(g.Rules[i].IsEgress)]++
-	}
-	for egress, n := range count {
+	before := ruleWeights(c.tx, g.Rules)
+	for egress, n := range ruleWeights(c.tx, rules) {
 		// A quota that was lowered must not keep rules from being edited.
 		if n <= before[egress] {
 			continue
@@ -106,6 +102,22 @@ func (c *change) putRules(g *record.SecurityGroup, rules []api.SecurityGroupRule
 	next.Rules = rules
 	c.tx.Put(record.Groups+g.Group.GroupId, &next)
 	return nil
+}
+
+// ruleWeights is what rules of each direction (true for egress) count against
+// the quota: one each, and for a prefix list as many as it may have entries.
+func ruleWeights(r store.Reader, rules []api.SecurityGroupRule) map[bool]int {
+	out := map[bool]int{}
+	for i := range rules {
+		weight := 1
+		if id := rules[i].PrefixListId; id != "" {
+			if list, ok := store.Get[*record.PrefixList](r, record.Lists+id); ok {
+				weight = int(api.Val(list.List.MaxEntries))
+			}
+		}
+		out[api.Val(rules[i].IsEgress)] += weight
+	}
+	return out
 }
 
 // wantedAt is where in the request the permission stands.

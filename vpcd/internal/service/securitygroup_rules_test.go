@@ -89,7 +89,7 @@ func TestRuleRefusals(t *testing.T) {
 		"CIDR no length":    {perms(tcp(80, "10.0.0.0")), "InvalidParameterValue", "IpPermissions.0.IpRanges.0.CidrIp"},
 		"IPv6 as CidrIp":    {perms(tcp(80, "::/0")), "InvalidParameterValue", "IpPermissions.0.IpRanges.0.CidrIp"},
 		"IPv6":              {perms(api.IpPermission{IpProtocol: "-1", Ipv6Ranges: []api.Ipv6Range{{CidrIpv6: "::/0"}}}), "UnsupportedOperation", "IpPermissions.0.Ipv6Ranges"},
-		"prefix list":       {perms(api.IpPermission{IpProtocol: "-1", PrefixListIds: []api.PrefixListId{{PrefixListId: "pl-00000000"}}}), "UnsupportedOperation", "IpPermissions.0.PrefixListIds"},
+		"prefix list":       {perms(api.IpPermission{IpProtocol: "-1", PrefixListIds: []api.PrefixListId{{PrefixListId: "pl-00000000"}}}), "InvalidPrefixListID.NotFound", "IpPermissions.0.PrefixListIds.0.PrefixListId"},
 		"peering":           {perms(pair(api.UserIdGroupPair{GroupId: web, VpcPeeringConnectionId: "pcx-00000000"})), "UnsupportedOperation", "IpPermissions.0.UserIdGroupPairs.0.VpcPeeringConnectionId"},
 		"pair empty":        {perms(pair(api.UserIdGroupPair{})), "MissingParameter", "IpPermissions.0.UserIdGroupPairs.0.GroupId"},
 		"pair unknown":      {perms(fromGroups("sg-00000000")), "InvalidGroup.NotFound", "IpPermissions.0.UserIdGroupPairs.0.GroupId"},
@@ -209,7 +209,7 @@ func TestModifyRules(t *testing.T) {
 		"both":      {[]api.SecurityGroupRuleUpdate{update(0, both)}, "InvalidParameterCombination", "SecurityGroupRules.0.SecurityGroupRule"},
 		"port":      {[]api.SecurityGroupRuleUpdate{update(0, port(65536, "0.0.0.0/0"))}, "InvalidParameterValue", "SecurityGroupRules.0.SecurityGroupRule.FromPort"},
 		"IPv6":      {[]api.SecurityGroupRuleUpdate{update(0, &api.SecurityGroupRuleRequest{IpProtocol: "-1", CidrIpv6: "::/0"})}, "UnsupportedOperation", "SecurityGroupRules.0.SecurityGroupRule.CidrIpv6"},
-		"list":      {[]api.SecurityGroupRuleUpdate{update(0, &api.SecurityGroupRuleRequest{IpProtocol: "-1", PrefixListId: "pl-0"})}, "UnsupportedOperation", "SecurityGroupRules.0.SecurityGroupRule.PrefixListId"},
+		"list":      {[]api.SecurityGroupRuleUpdate{update(0, &api.SecurityGroupRuleRequest{IpProtocol: "-1", PrefixListId: "pl-0"})}, "InvalidPrefixListId.Malformed", "SecurityGroupRules.0.SecurityGroupRule.PrefixListId"},
 		"group":     {[]api.SecurityGroupRuleUpdate{update(0, &api.SecurityGroupRuleRequest{IpProtocol: "-1", ReferencedGroupId: "sg-00000000"})}, "InvalidGroup.NotFound", "SecurityGroupRules.0.SecurityGroupRule.ReferencedGroupId"},
 	} {
 		t.Run(name, func(t *testing.T) {

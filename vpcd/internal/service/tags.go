@@ -173,6 +173,7 @@ var taggedKinds = []taggedKind{
 	taggedOf(groupKind, func(v *record.SecurityGroup, t []api.Tag) { v.Group.Tags = t }),
 	taggedOf(tableKind, func(v *record.RouteTable, t []api.Tag) { v.Table.Tags = t }),
 	taggedOf(aclKind, func(v *record.NetworkAcl, t []api.Tag) { v.Acl.Tags = t }),
+	taggedOf(listKind, func(v *record.PrefixList, t []api.Tag) { v.List.Tags = t }),
 	taggedOf(instanceKind, func(v *record.Instance, t []api.Tag) { v.Tags = t }),
 	{prefix: ruleIDPrefix, get: getTaggedRule, list: listTaggedRules},
 }

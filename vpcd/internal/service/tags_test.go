@@ -34,7 +34,7 @@ func TestTagsOfEveryKind(t *testing.T) {
 	ids := []string{
 		vpc.VpcId, subnet.SubnetId, b.eni(subnet, "10.0.1.9", ""), group.Group.GroupId,
 		group.Rules[0].SecurityGroupRuleId, group.Rules[1].SecurityGroupRuleId,
-		tableKind.list(sn, alice)[0].Table.RouteTableId, aclKind.list(sn, alice)[0].Acl.NetworkAclId,
+		b.list(1).PrefixListId, tableKind.list(sn, alice)[0].Table.RouteTableId, aclKind.list(sn, alice)[0].Acl.NetworkAclId,
 	}
 	do[api.CreateTagsResult](b, &api.CreateTagsRequest{Resources: ids, Tags: []api.Tag{{Key: "Name", Value: "a/b .. émoji 💥"}, {Key: "x", Value: ""}}})
 	for _, id := range ids {

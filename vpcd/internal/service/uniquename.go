@@ -15,8 +15,8 @@ import (
 // not see those who do the same.
 
 // uniqueKinds can be asked for: what is made with a Name tag and has no other
-// name.
-var uniqueKinds = []string{vpcKind.resourceType, subnetKind.resourceType, interfaceKind.resourceType}
+// name. A prefix list has one, and its actions have UniqueName themselves.
+var uniqueKinds = []string{vpcKind.resourceType, subnetKind.resourceType, interfaceKind.resourceType, aclKind.resourceType}
 
 // uniqueName is the name that must be free for what a create call makes, ""
 // where any will do.
@@ -44,7 +44,7 @@ func nameFree[T any](c *change, k kind[T], name, self string, beside func(T) boo
 	}
 	for _, v := range k.list(c.tx, c.caller) {
 		id := k.idOf(v)
-		if id == self || nameTag(k.tags(v)) != name || !beside(v) {
+		if id == self || k.name(v) != name || !beside(v) {
 			continue
 		}
 		e := api.Errorf(strings.TrimSuffix(k.notFound, "NotFound")+"Duplicate", "Name", "the name %s is that of %s already: choose another one", quote(name), id)
@@ -55,7 +55,7 @@ func nameFree[T any](c *change, k kind[T], name, self string, beside func(T) boo
 }
 
 // What shares a space of names.
-func anyOf(*record.Vpc) bool { return true }
+func anyOf[T any](T) bool { return true }
 
 func subnetsOf(vpcID string) func(*record.Subnet) bool {
 	return func(v *record.Subnet) bool { return v.Subnet.VpcId == vpcID }
@@ -63,6 +63,18 @@ func subnetsOf(vpcID string) func(*record.Subnet) bool {
 
 func interfacesOfVpc(vpcID string) func(*record.NetworkInterface) bool {
 	return func(v *record.NetworkInterface) bool { return v.Interface.VpcId == vpcID }
+}
+
+func aclsOf(vpcID string) func(*record.NetworkAcl) bool {
+	return func(v *record.NetworkAcl) bool { return v.Acl.VpcId == vpcID }
+}
+
+// listNameFree is nameFree for a prefix list, where that is asked for.
+func (c *change) listNameFree(asked *bool, name, self string) error {
+	if !api.Val(asked) {
+		return nil
+	}
+	return nameFree(c, listKind, name, self, anyOf)
 }
 
 // renameFree is nameFree for objects that get tags.
@@ -93,6 +105,12 @@ func (c *change) renameFree(resources []tagged, tags []api.Tag) error {
 			return err
 		}
 		return nameFree(c, interfaceKind, name, r.id, interfacesOfVpc(v.Interface.VpcId))
+	case aclKind.resourceType:
+		v, err := getAcl(c.tx, c.caller, r.id)
+		if err != nil {
+			return err
+		}
+		return nameFree(c, aclKind, name, r.id, aclsOf(v.Acl.VpcId))
 	}
 	return checkUniqueName(api.TagSpecification{ResourceType: r.resourceType, UniqueName: api.Ptr(true)}, "Tags")
 }

@@ -32,11 +32,20 @@ func makers(b *bench) map[string]func(c Caller, i int, specs []api.TagSpecificat
 		"network-interface": func(c Caller, _ int, specs []api.TagSpecification) error {
 			return call(c, "CreateNetworkInterface", &api.CreateNetworkInterfaceRequest{SubnetId: subnet.SubnetId, TagSpecifications: specs})
 		},
+		"network-acl": func(c Caller, _ int, specs []api.TagSpecification) error {
+			return call(c, "CreateNetworkAcl", &api.CreateNetworkAclRequest{VpcId: vpc.VpcId, TagSpecifications: specs})
+		},
+		// Its name is no tag, and the demand is beside it.
+		"prefix-list": func(c Caller, _ int, specs []api.TagSpecification) error {
+			return call(c, "CreateManagedPrefixList", &api.CreateManagedPrefixListRequest{AddressFamily: "IPv4", MaxEntries: api.Ptr(int32(1)),
+				PrefixListName: nameTag(specs[0].Tags), UniqueName: specs[0].UniqueName})
+		},
 	}
 }
 
 var duplicate = map[string]string{
 	"vpc": "InvalidVpcID.Duplicate", "subnet": "InvalidSubnetID.Duplicate", "network-interface": "InvalidNetworkInterfaceID.Duplicate",
+	"network-acl": "InvalidNetworkAclID.Duplicate", "prefix-list": "InvalidPrefixListID.Duplicate",
 }
 
 // roomForMany lifts the limits that a test of many would meet.
@@ -88,6 +97,7 @@ func TestNamesOfAnotherVpc(t *testing.T) {
 		vpc := b.vpc("10.0.0.0/16")
 		s := do[api.CreateSubnetResult](b, &api.CreateSubnetRequest{VpcId: vpc.VpcId, CidrBlock: "10.0.1.0/24", TagSpecifications: unique("subnet", "web")}).Subnet
 		do[api.CreateNetworkInterfaceResult](b, &api.CreateNetworkInterfaceRequest{SubnetId: s.SubnetId, TagSpecifications: unique("network-interface", "web")})
+		do[api.CreateNetworkAclResult](b, &api.CreateNetworkAclRequest{VpcId: vpc.VpcId, TagSpecifications: unique("network-acl", "web")})
 	}
 }
 
@@ -117,6 +127,42 @@ func TestUniqueRename(t *testing.T) {
 			if err := rename(v.VpcId); err != nil {
 				t.Errorf("its own name: %v", err)
 			}
+		}
+	}
+}
+
+// TestUniqueRenameOfPolicies: ACLs by their tag, within their VPC; prefix lists
+// by the name that is a part of them, within the account.
+func TestUniqueRenameOfPolicies(t *testing.T) {
+	b := newBench(t)
+	one, other := b.vpc("10.0.0.0/16").VpcId, b.vpc("10.0.0.0/16").VpcId
+	acl := func(vpc, name string) string {
+		return do[api.CreateNetworkAclResult](b, &api.CreateNetworkAclRequest{VpcId: vpc, TagSpecifications: unique("network-acl", name)}).NetworkAcl.NetworkAclId
+	}
+	x, y, elsewhere := acl(one, "x"), acl(one, "y"), acl(other, "z")
+	name := func(id, name string) error {
+		_, _, err := b.call(alice, "CreateTags", &api.CreateTagsRequest{Resources: []string{id}, Tags: []api.Tag{{Key: "Name", Value: name}}, UniqueName: api.Ptr(true)})
+		return err
+	}
+	refused(t, name(y, "x"), "InvalidNetworkAclID.Duplicate", "Name")
+	for id, free := range map[string]string{x: "x", elsewhere: "x", y: "z"} {
+		if err := name(id, free); err != nil {
+			t.Errorf("%s as %s: %v", id, free, err)
+		}
+	}
+
+	list := func(name string) string {
+		return do[api.CreateManagedPrefixListResult](b, &api.CreateManagedPrefixListRequest{PrefixListName: name, AddressFamily: "IPv4", MaxEntries: api.Ptr(int32(1))}).PrefixList.PrefixListId
+	}
+	office, branch := list("office"), list("branch")
+	rename := func(id, name string, unique *bool) error {
+		_, _, err := b.call(alice, "ModifyManagedPrefixList", &api.ModifyManagedPrefixListRequest{PrefixListId: id, PrefixListName: name, UniqueName: unique})
+		return err
+	}
+	b.unchanged(t, func() { refused(t, rename(branch, "office", api.Ptr(true)), "InvalidPrefixListID.Duplicate", "Name") })
+	for _, err := range []error{rename(office, "office", api.Ptr(true)), rename(branch, "home", api.Ptr(true)), rename(branch, "office", nil)} {
+		if err != nil {
+			t.Error(err)
 		}
 	}
 }

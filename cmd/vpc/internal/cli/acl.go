@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -12,13 +13,139 @@ import (
 // lastEntry is the number of the rule that refuses what no other rule matched.
 const lastEntry = 32767
 
+// defaultAcl is what the ACL is called that goes with its VPC; EC2 has no name
+// for it.
+const defaultAcl = "default"
+
 func (s *session) aclCommand() *cobra.Command {
 	list := verb("list", "List network ACLs", "vpc acl list --vpc prod", args(0, 0),
 		func(*cobra.Command, []string) error { return s.listAcls() })
 	show := verb("show ACL", "Show a network ACL and its entries", "vpc acl show acl-0123456789abcdef0", args(1, 1),
 		func(_ *cobra.Command, a []string) error { return s.showAcl(a[0]) })
+	rm := verb("rm ACL…", "Delete network ACLs", "vpc acl rm strict", args(1, anyNumber),
+		func(_ *cobra.Command, a []string) error { return s.remove(aclNoun, a, s.deleteAcl) })
 	s.completeArgs(show, aclNoun)
-	return group("acl", "Network ACLs", "  vpc acl list --vpc prod", list, show)
+	s.completeArgs(rm, aclNoun)
+	cmd := group("acl", "Network ACLs", "  vpc acl rule add strict --in 100 allow tcp/80 --from 0.0.0.0/0",
+		s.aclAdd(), list, show, s.aclSet(), rm, s.aclAssociate(), s.aclRule())
+	cmd.Long = "Network ACLs filter what crosses the edge of a subnet, each direction on its own. Every subnet has exactly one.\n" +
+		"The one that comes with a VPC is called default."
+	return cmd
+}
+
+func (s *session) aclAdd() *cobra.Command {
+	var tags []string
+	cmd := verb("add NAME", "Create a network ACL, which denies everything until it has rules", "vpc acl add strict --vpc prod", args(1, 1),
+		func(_ *cobra.Command, a []string) error {
+			v, err := s.needScope()
+			if err != nil {
+				return err
+			}
+			return doing(fmt.Sprintf("create acl %s in %s", a[0], v), s.addAcl(a[0], v, tags))
+		})
+	cmd.Flags().StringArrayVar(&tags, "tag", nil, "KEY=VALUE, may be repeated")
+	return cmd
+}
+
+func (s *session) addAcl(name string, v object, pairs []string) error {
+	tags, err := nameTags(aclNoun, name, pairs)
+	if err != nil {
+		return err
+	}
+	if err := s.newName(aclNoun, name, v.id); err != nil {
+		return err
+	}
+	res, err := change[api.CreateNetworkAclResult](s, "CreateNetworkAcl", &api.CreateNetworkAclRequest{VpcId: v.id, TagSpecifications: tags})
+	if err != nil {
+		return err
+	}
+	return s.done(res, aclObject(res.NetworkAcl), "created")
+}
+
+func (s *session) aclSet() *cobra.Command {
+	var name string
+	cmd := verb("set ACL", "Change a network ACL", "vpc acl set strict --name edge", args(1, 1),
+		func(cmd *cobra.Command, a []string) error {
+			o, err := s.scoped(aclNoun, a[0])
+			if err != nil {
+				return err
+			}
+			return s.set(o, changed(cmd, map[string]func() error{
+				"name": func() error { return s.rename(aclNoun, o, name) },
+			}))
+		})
+	cmd.Flags().StringVar(&name, "name", "", "new name")
+	s.completeArgs(cmd, aclNoun)
+	return cmd
+}
+
+func (s *session) deleteAcl(o object) (any, error) {
+	return change[api.DeleteNetworkAclResult](s, "DeleteNetworkAcl", &api.DeleteNetworkAclRequest{NetworkAclId: o.id})
+}
+
+func (s *session) aclAssociate() *cobra.Command {
+	var subnets []string
+	cmd := verb("associate ACL --subnet SUBNET…", "Give subnets another network ACL",
+		"vpc acl associate strict --subnet web\nvpc acl associate default --subnet web", args(1, 1),
+		func(_ *cobra.Command, a []string) error {
+			if len(subnets) == 0 {
+				return usagef("vpc acl associate needs --subnet")
+			}
+			var all []func() error
+			for _, ref := range subnets {
+				all = append(all, func() error { return s.associate(a[0], ref) })
+			}
+			return s.steps(all...)
+		})
+	cmd.Flags().StringArrayVar(&subnets, "subnet", nil, "subnet, may be repeated")
+	s.completeArgs(cmd, aclNoun)
+	s.completeFlag(cmd, "subnet", subnetNoun)
+	return cmd
+}
+
+// associate replaces the association that the subnet has at the moment. The
+// ACL is one of the subnet's VPC.
+func (s *session) associate(acl, subnet string) error {
+	n, err := s.scoped(subnetNoun, subnet)
+	if err != nil {
+		return err
+	}
+	o, err := s.resolve(aclNoun, acl, n.vpc)
+	if err != nil {
+		return err
+	}
+	id, err := s.aclAssociationOf(n)
+	if err != nil {
+		return doing("find the acl of "+n.String(), err)
+	}
+	res, err := change[api.ReplaceNetworkAclAssociationResult](s, "ReplaceNetworkAclAssociation",
+		&api.ReplaceNetworkAclAssociationRequest{AssociationId: id, NetworkAclId: o.id})
+	if err != nil {
+		return doing(fmt.Sprintf("give %s to %s", o, n), err)
+	}
+	line := fmt.Sprintf("%s has %s", n, o)
+	if err := s.emit(res, []string{res.NewAssociationId}, func() { s.say("%s", line) }); err != nil {
+		return err
+	}
+	return s.wait(line)
+}
+
+// aclAssociationOf is the id of what binds a subnet to its ACL.
+func (s *session) aclAssociationOf(n object) (string, error) {
+	res, err := ask[api.DescribeNetworkAclsResult](s, "DescribeNetworkAcls", &api.DescribeNetworkAclsRequest{
+		Filters: []api.Filter{{Name: "association.subnet-id", Values: []string{n.id}}}})
+	if err != nil {
+		return "", err
+	}
+	for _, acl := range res.NetworkAcls {
+		for _, a := range acl.Associations {
+			if a.SubnetId == n.id {
+				return a.NetworkAclAssociationId, nil
+			}
+		}
+	}
+	return "", &failure{exit: api.ExitNotFound, refusal: api.Error{Code: "InvalidAssociationID.NotFound",
+		Message: "no network ACL names it: it may have been deleted meanwhile", Hint: "vpc subnet list"}}
 }
 
 func (s *session) listAcls() error {
@@ -36,7 +163,7 @@ func (s *session) listAcls() error {
 	for i := range res.NetworkAcls {
 		a := &res.NetworkAcls[i]
 		ids = append(ids, a.NetworkAclId)
-		t.add(nameOf(a.Tags), a.NetworkAclId, firstOf(vpcs[a.VpcId], a.VpcId), yesNo(a.IsDefault), aclSubnets(a, subnets),
+		t.add(aclObject(a).name, a.NetworkAclId, firstOf(vpcs[a.VpcId], a.VpcId), yesNo(a.IsDefault), aclSubnets(a, subnets),
 			strconv.Itoa(len(a.Entries)), a.OwnerId, tagList(a.Tags))
 	}
 	return s.emit(res, ids, func() { s.print(t) })
@@ -63,7 +190,7 @@ func (s *session) showAcl(ref string) error {
 	return s.emit(res, []string{o.id}, func() {
 		for i := range res.NetworkAcls {
 			a := &res.NetworkAcls[i]
-			s.fields("Name", nameOf(a.Tags), "Id", a.NetworkAclId, "VPC", both(vpcs[a.VpcId], a.VpcId),
+			s.fields("Name", aclObject(a).name, "Id", a.NetworkAclId, "VPC", both(vpcs[a.VpcId], a.VpcId),
 				"Default", yesNo(a.IsDefault), "Subnets", aclSubnets(a, subnets), "Tags", tagList(a.Tags))
 			s.say("")
 			t := &table{head: []string{"DIRECTION", "NUMBER", "ACTION", "TRAFFIC", "PEER"}}
@@ -73,28 +200,4 @@ func (s *session) showAcl(ref string) error {
 			s.print(t)
 		}
 	})
-}
-
-func aclCells(e *api.NetworkAclEntry) []string {
-	way := "in"
-	if api.Val(e.Egress) {
-		way = "out"
-	}
-	number := number(e.RuleNumber)
-	if api.Val(e.RuleNumber) == lastEntry {
-		number = "*"
-	}
-	return []string{way, number, e.RuleAction, aclTraffic(e).String(), firstOf(e.CidrBlock, e.Ipv6CidrBlock)}
-}
-
-// aclTraffic reads an entry, where EC2 writes protocols as numbers.
-func aclTraffic(e *api.NetworkAclEntry) traffic {
-	t := traffic{protocol: firstOf(protocolNames[e.Protocol], e.Protocol)}
-	switch {
-	case e.IcmpTypeCode != nil:
-		t.from, t.to = e.IcmpTypeCode.Type, e.IcmpTypeCode.Code
-	case e.PortRange != nil:
-		t.from, t.to = e.PortRange.From, e.PortRange.To
-	}
-	return t
 }

@@ -83,7 +83,7 @@ func (s *session) confirm(o object, plan []step) error {
 }
 
 // cascade lists the deletes in the order in which none is in another's way:
-// workloads, ENIs, rules that name groups, groups, subnets.
+// workloads, ENIs, rules that name groups, groups, subnets, network ACLs.
 func (s *session) cascade(o object) ([]step, error) {
 	f, err := s.forest()
 	if err != nil {
@@ -113,6 +113,11 @@ func (s *session) cascade(o object) ([]step, error) {
 	}
 	for i := range f.Subnets {
 		plan = append(plan, deleteStep(subnetObject(&f.Subnets[i]), s.deleteSubnet))
+	}
+	for i := range f.NetworkAcls {
+		if a := &f.NetworkAcls[i]; !api.Val(a.IsDefault) {
+			plan = append(plan, deleteStep(aclObject(a), s.deleteAcl))
+		}
 	}
 	return plan, nil
 }

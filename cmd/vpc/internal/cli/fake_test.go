@@ -42,6 +42,8 @@ type daemon struct {
 	rules     []api.SecurityGroupRule
 	enis      []api.NetworkInterface
 	instances []api.Instance
+	acls      []api.NetworkAcl
+	lists     []*fakeList
 	tags      []api.TagDescription
 	hosts     []api.Host
 	drifts    []api.Drift
@@ -114,6 +116,12 @@ func (d *daemon) answer(name string, req any) (any, *api.Error) {
 	if api.Actions[name].Mutates && dryRun(req) {
 		return nil, api.Errorf("DryRunOperation", "", "it would have succeeded")
 	}
+	if res, refused := d.acl(req); res != nil || refused != nil {
+		return res, refused
+	}
+	if res, refused := d.prefixList(req); res != nil || refused != nil {
+		return res, refused
+	}
 	if res, refused := d.change(req); res != nil || refused != nil {
 		return res, refused
 	}
@@ -151,6 +159,7 @@ func (d *daemon) change(req any) (any, *api.Error) {
 		v.CidrBlockAssociationSet = []api.VpcCidrBlockAssociation{{AssociationId: d.id("vpc-cidr-assoc-"), CidrBlock: r.CidrBlock}}
 		d.vpcs = append(d.vpcs, v)
 		d.addGroup("default", "default VPC security group", v.VpcId)
+		d.addDefaultAcl(v.VpcId)
 		return &api.CreateVpcResult{Vpc: &v}, nil
 	case *api.DeleteVpcRequest:
 		d.vpcs = slices.DeleteFunc(d.vpcs, func(v api.Vpc) bool { return v.VpcId == r.VpcId })
@@ -160,6 +169,7 @@ func (d *daemon) change(req any) (any, *api.Error) {
 			AvailabilityZone: "local-1a", AvailableIpAddressCount: api.Ptr(int32(251)), MapPublicIpOnLaunch: api.Ptr(false),
 			OwnerId: "000000000001", Tags: tagsOf(r.TagSpecifications)}
 		d.subnets = append(d.subnets, n)
+		d.associate(n.SubnetId, d.defaultAclOf(n.VpcId), "aclassoc-"+strings.TrimPrefix(n.SubnetId, "subnet-"))
 		return &api.CreateSubnetResult{Subnet: &n}, nil
 	case *api.DeleteSubnetRequest:
 		d.subnets = slices.DeleteFunc(d.subnets, func(n api.Subnet) bool { return n.SubnetId == r.SubnetId })
@@ -222,6 +232,11 @@ func (d *daemon) addRules(groupID string, egress bool, all []api.IpPermission) (
 			rule.SecurityGroupRuleId, rule.CidrIpv4, rule.Description = d.id("sgr-"), r.CidrIp, r.Description
 			out = append(out, rule)
 		}
+		for _, l := range p.PrefixListIds {
+			rule.SecurityGroupRuleId, rule.CidrIpv4, rule.PrefixListId = d.id("sgr-"), "", l.PrefixListId
+			out = append(out, rule)
+		}
+		rule.PrefixListId = ""
 		for _, g := range p.UserIdGroupPairs {
 			rule.SecurityGroupRuleId, rule.CidrIpv4 = d.id("sgr-"), ""
 			rule.ReferencedGroupInfo = &api.ReferencedSecurityGroup{GroupId: g.GroupId}
@@ -358,11 +373,6 @@ func (d *daemon) read(req any) (any, *api.Error) {
 		return &api.DescribeRouteTablesResult{RouteTables: []api.RouteTable{{RouteTableId: "rtb-00000000000000001", VpcId: "vpc-00000000000000001",
 			Associations: []api.RouteTableAssociation{{Main: api.Ptr(true)}},
 			Routes:       []api.Route{{DestinationCidrBlock: "10.0.0.0/16", GatewayId: "local", State: "active"}}}}}, nil
-	case *api.DescribeNetworkAclsRequest:
-		return &api.DescribeNetworkAclsResult{NetworkAcls: []api.NetworkAcl{{NetworkAclId: "acl-00000000000000001", VpcId: "vpc-00000000000000001", IsDefault: api.Ptr(true),
-			Entries: []api.NetworkAclEntry{
-				{RuleNumber: api.Ptr(int32(100)), RuleAction: "allow", Protocol: "6", CidrBlock: "0.0.0.0/0", Egress: api.Ptr(false), PortRange: &api.PortRange{From: api.Ptr(int32(80)), To: api.Ptr(int32(80))}},
-				{RuleNumber: api.Ptr(int32(32767)), RuleAction: "deny", Protocol: "-1", CidrBlock: "0.0.0.0/0", Egress: api.Ptr(true)}}}}}, nil
 	case *api.DescribeAvailabilityZonesRequest:
 		return &api.DescribeAvailabilityZonesResult{AvailabilityZones: []api.AvailabilityZone{{ZoneName: "local-1a", ZoneId: "loc1-az1", RegionName: "local-1", State: "available"}}}, nil
 	case *api.DescribeLimitsRequest:

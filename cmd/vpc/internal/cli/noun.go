@@ -46,12 +46,14 @@ type noun struct {
 	idFilter string
 	// nameFilter is tag:Name, or the attribute that is the name.
 	nameFilter string
-	find       func(s *session, ids []string, filters []api.Filter) ([]object, error)
+	// anywhere: these are in no VPC.
+	anywhere bool
+	find     func(s *session, ids []string, filters []api.Filter) ([]object, error)
 }
 
 var (
 	vpcNoun = &noun{word: "vpc", prefix: "vpc-", resource: "vpc", code: "InvalidVpcID",
-		list: "vpc list", idFilter: "vpc-id", nameFilter: "tag:Name", find: findVpcs}
+		list: "vpc list", idFilter: "vpc-id", nameFilter: "tag:Name", anywhere: true, find: findVpcs}
 	subnetNoun = &noun{word: "subnet", prefix: "subnet-", resource: "subnet", code: "InvalidSubnetID",
 		list: "vpc subnet list", idFilter: "subnet-id", nameFilter: "tag:Name", find: findSubnets}
 	eniNoun = &noun{word: "eni", prefix: "eni-", resource: "network-interface", code: "InvalidNetworkInterfaceID",
@@ -62,10 +64,12 @@ var (
 		list: "vpc rt list", idFilter: "route-table-id", nameFilter: "tag:Name", find: findTables}
 	aclNoun = &noun{word: "acl", prefix: "acl-", resource: "network-acl", code: "InvalidNetworkAclID",
 		list: "vpc acl list", idFilter: "network-acl-id", nameFilter: "tag:Name", find: findAcls}
+	plNoun = &noun{word: "pl", prefix: "pl-", resource: "prefix-list", code: "InvalidPrefixListID",
+		list: "vpc pl list", idFilter: "prefix-list-id", nameFilter: "prefix-list-name", anywhere: true, find: findLists}
 )
 
 // nouns is every noun a tag can sit on.
-var nouns = []*noun{vpcNoun, subnetNoun, eniNoun, sgNoun, rtNoun, aclNoun}
+var nouns = []*noun{vpcNoun, subnetNoun, eniNoun, sgNoun, rtNoun, aclNoun, plNoun}
 
 // objects makes the objects of a Describe's list.
 func objects[T any](items []T, of func(*T) object) []object {
@@ -148,6 +152,24 @@ func findAcls(s *session, ids []string, filters []api.Filter) ([]object, error) 
 	return objects(res.NetworkAcls, aclObject), nil
 }
 
+// aclObject gives the ACL that comes with a VPC the name it has for people.
 func aclObject(v *api.NetworkAcl) object {
-	return object{kind: "acl", id: v.NetworkAclId, name: nameOf(v.Tags), vpc: v.VpcId}
+	o := object{kind: "acl", id: v.NetworkAclId, name: nameOf(v.Tags), vpc: v.VpcId}
+	if o.name == "" && api.Val(v.IsDefault) {
+		o.name = defaultAcl
+	}
+	return o
+}
+
+func findLists(s *session, ids []string, filters []api.Filter) ([]object, error) {
+	res, err := ask[api.DescribeManagedPrefixListsResult](s, "DescribeManagedPrefixLists",
+		&api.DescribeManagedPrefixListsRequest{PrefixListIds: ids, Filters: filters})
+	if err != nil {
+		return nil, err
+	}
+	return objects(res.PrefixLists, listObject), nil
+}
+
+func listObject(v *api.ManagedPrefixList) object {
+	return object{kind: "pl", id: v.PrefixListId, name: v.PrefixListName}
 }

@@ -15,11 +15,7 @@ import (
 // TestCommandLines is the table of what cannot be parsed, or is refused before
 // the daemon is asked to change anything.
 func TestCommandLines(t *testing.T) {
-	for _, c := range []struct {
-		args []string
-		code int
-		want string // in stderr
-	}{
+	refuseLines(t, []badLine{
 		{[]string{"frobnicate"}, 2, `unknown command "frobnicate" for "vpc"`},
 		{[]string{"igw", "add", "main"}, 2, "unknown command"},
 		{[]string{"subnte"}, 2, "Try: vpc subnet"},
@@ -46,7 +42,8 @@ func TestCommandLines(t *testing.T) {
 		{[]string{"sg", "allow", "web", "--in", "tcpp", "--from", "0.0.0.0/0"}, 2, "PROTO"},
 		{[]string{"sg", "allow", "web", "--in", "47/80", "--from", "0.0.0.0/0"}, 8, "IpProtocol"},
 		{[]string{"sg", "allow", "web", "--in", "tcp", "--from", "everybody"}, 2, "CIDR"},
-		{[]string{"sg", "allow", "web", "--in", "tcp", "--from", "pl:office"}, 8, "UnsupportedOperation"},
+		{[]string{"sg", "allow", "web", "--in", "tcp", "--from", "pl:office"}, 3, "InvalidPrefixListID.NotFound"},
+		{[]string{"sg", "allow", "web", "--in", "tcp", "--from", "pl:"}, 2, "pl: needs"},
 		{[]string{"sg", "allow", "web", "--in", "tcp", "--from", "sg:nobody"}, 3, "InvalidGroup.NotFound"},
 		{[]string{"sg", "set", "web"}, 2, "--rule"},
 		{[]string{"sg", "set", "web", "--rule", "sgr-00000000000000008", "--description", "x"}, 3, "InvalidSecurityGroupRuleId.NotFound"},
@@ -84,7 +81,21 @@ func TestCommandLines(t *testing.T) {
 		{[]string{"create", "prod", "--cidr", "10.9.0.0/16"}, 4, "vpc prod"},
 		{[]string{"subnet", "add", "web", "--vpc", "prod", "--cidr", "10.0.2.0/24"}, 4, "subnet web"},
 		{[]string{"delete", "prod", "--cascade"}, 8, "--yes"},
-	} {
+	})
+}
+
+// badLine is a command line with the exit code and the part of stderr it gets.
+type badLine struct {
+	args []string
+	code int
+	want string
+}
+
+// refuseLines runs each line in a world of its own and wants that it changes
+// nothing there.
+func refuseLines(t *testing.T, lines []badLine) {
+	t.Helper()
+	for _, c := range lines {
 		b := newBench(t)
 		b.world()
 		got := b.runContext(t.Context(), c.args...)
@@ -221,8 +232,11 @@ func TestTimeout(t *testing.T) {
 func TestDryRun(t *testing.T) {
 	b := newBench(t)
 	b.world()
+	b.ok("pl add x --max 1")
 	for _, line := range []string{"create x --cidr 10.9.0.0/16", "sg rm web db", "attach netns:a --subnet web", "detach web1", "sg revoke sgr-00000000000000007",
-		"sg allow web --in all --from 0.0.0.0/0", "set prod --revocation cut --name new", "eni set spare --description x --source-dest-check=false", "delete prod"} {
+		"sg allow web --in all --from 0.0.0.0/0", "set prod --revocation cut --name new", "eni set spare --description x --source-dest-check=false", "delete prod",
+		"acl add x --vpc prod", "acl rule add default --in 1 allow all --from 0.0.0.0/0", "acl rule set default --in 1 allow all --from 0.0.0.0/0", "acl rule rm default --in 1",
+		"acl associate default --subnet web", "acl rm default", "pl add y --max 1", "pl set x --max 2", "pl entry add x 10.0.0.0/8", "pl restore x --version 1", "pl rm x"} {
 		before := len(b.calls)
 		if out := b.ok(line + " --dry-run"); !strings.HasPrefix(out, "dry run: ") {
 			t.Errorf("vpc %s --dry-run: %q", line, out)

@@ -20,6 +20,9 @@ func (s *session) resolve(n *noun, ref, vpcID string) (object, error) {
 	if ref == "" {
 		return object{}, refusef(strings.ToUpper(n.word), "a reference to a %s must not be empty", n.word)
 	}
+	if n.anywhere {
+		vpcID = ""
+	}
 	var hits []object
 	var err error
 	digits, isID := strings.CutPrefix(ref, n.prefix)
@@ -62,7 +65,10 @@ func (s *session) notFound(n *noun, ref, vpcID string) error {
 // named lists the objects of exactly that name.
 func (s *session) named(n *noun, name, vpcID string) ([]object, error) {
 	filters := []api.Filter{{Name: n.nameFilter, Values: []string{literal(name)}}}
-	if vpcID != "" && n != vpcNoun {
+	if n == aclNoun && name == defaultAcl {
+		filters = []api.Filter{{Name: "default", Values: []string{"true"}}}
+	}
+	if vpcID != "" && !n.anywhere {
 		filters = append(filters, inVpc(vpcID)...)
 	}
 	found, err := n.find(s, nil, filters)

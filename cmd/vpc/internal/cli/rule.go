@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -115,27 +116,26 @@ func (t traffic) String() string {
 // peer is the other end of a rule; exactly one is set.
 type peer struct {
 	cidr4, cidr6 string
-	group        string // a reference, later an id
+	group, list  string // a reference, later an id
 }
 
-// parsePeer reads a CIDR, sg:NAME or the id of a group. The daemon checks the
-// CIDR; only what cannot be one is refused here.
+// parsePeer reads a CIDR, sg:NAME, pl:NAME or the id of a group or a prefix
+// list. The daemon checks the CIDR; only what cannot be one is refused here.
 func parsePeer(text string) (peer, error) {
-	if name, ok := strings.CutPrefix(text, "sg:"); ok {
-		if name == "" {
-			return peer{}, usagef("sg: needs the name or the id of a group")
-		}
-		return peer{group: name}, nil
-	}
-	if strings.HasPrefix(text, "pl:") {
-		return peer{}, &failure{exit: api.ExitRefused, refusal: api.Error{Code: "UnsupportedOperation",
-			Field: "PrefixListIds", Message: "prefix lists are not built yet"}}
-	}
-	if strings.HasPrefix(text, sgNoun.prefix) {
-		return peer{group: text}, nil
+	group, isGroup := strings.CutPrefix(text, "sg:")
+	list, isList := strings.CutPrefix(text, "pl:")
+	switch {
+	case isGroup && group == "":
+		return peer{}, usagef("sg: needs the name or the id of a group")
+	case isList && list == "":
+		return peer{}, usagef("pl: needs the name or the id of a prefix list")
+	case isGroup || strings.HasPrefix(text, sgNoun.prefix):
+		return peer{group: group}, nil
+	case isList || strings.HasPrefix(text, plNoun.prefix):
+		return peer{list: list}, nil
 	}
 	if text == "" || strings.Trim(text, "0123456789abcdefABCDEF.:/-%") != "" || !strings.ContainsAny(text, ".:") {
-		return peer{}, usagef("%q is neither a CIDR nor sg:NAME", text)
+		return peer{}, usagef("%q is neither a CIDR nor sg:NAME nor pl:NAME", text)
 	}
 	if p, err := netip.ParsePrefix(text); err == nil && p.Addr().Is6() || err != nil && strings.Contains(text, ":") {
 		return peer{cidr6: text}, nil
@@ -193,6 +193,8 @@ func permissions(all []traffic, peers []peer, description string) []api.IpPermis
 			switch {
 			case end.group != "":
 				p.UserIdGroupPairs = append(p.UserIdGroupPairs, api.UserIdGroupPair{GroupId: end.group, Description: description})
+			case end.list != "":
+				p.PrefixListIds = append(p.PrefixListIds, api.PrefixListId{PrefixListId: end.list, Description: description})
 			case end.cidr6 != "":
 				p.Ipv6Ranges = append(p.Ipv6Ranges, api.Ipv6Range{CidrIpv6: end.cidr6, Description: description})
 			default:
@@ -204,43 +206,53 @@ func permissions(all []traffic, peers []peer, description string) []api.IpPermis
 	return out
 }
 
-// resolvePeers turns the groups that peers name into ids, in the VPC of the
-// group that has the rule.
+// resolvePeers turns the groups and lists that peers name into ids, groups in
+// the VPC of the group that has the rule.
 func (s *session) resolvePeers(peers []peer, vpcID string) ([]peer, error) {
 	out := slices.Clone(peers)
 	for i := range out {
-		if out[i].group == "" {
-			continue
+		for n, ref := range map[*noun]*string{sgNoun: &out[i].group, plNoun: &out[i].list} {
+			if *ref == "" {
+				continue
+			}
+			o, err := s.resolve(n, *ref, vpcID)
+			if err != nil {
+				return nil, err
+			}
+			*ref = o.id
 		}
-		o, err := s.resolve(sgNoun, out[i].group, vpcID)
-		if err != nil {
-			return nil, err
-		}
-		out[i].group = o.id
 	}
 	return out, nil
 }
 
 // ruleText is a rule as a user would type it, without flags: "in tcp/443 from 0.0.0.0/0".
-func ruleText(r *api.SecurityGroupRule, groups map[string]string) string {
+func ruleText(r *api.SecurityGroupRule, names map[string]string) string {
 	way, word := "in", "from"
 	if api.Val(r.IsEgress) {
 		way, word = "out", "to"
 	}
-	return way + " " + trafficOf(r).String() + " " + word + " " + rulePeer(r, groups)
+	return way + " " + trafficOf(r).String() + " " + word + " " + rulePeer(r, names)
 }
 
 func trafficOf(r *api.SecurityGroupRule) traffic {
 	return traffic{protocol: r.IpProtocol, from: r.FromPort, to: r.ToPort}
 }
 
-// rulePeer is the other end of a rule, a group by its name where it is known.
-func rulePeer(r *api.SecurityGroupRule, groups map[string]string) string {
+// peerNames are the names of what rules refer to, by id.
+func (s *session) peerNames() map[string]string {
+	out := s.names(sgNoun)
+	maps.Copy(out, s.names(plNoun))
+	return out
+}
+
+// rulePeer is the other end of a rule, a group or a list by its name where it is
+// known.
+func rulePeer(r *api.SecurityGroupRule, names map[string]string) string {
 	if g := r.ReferencedGroupInfo; g != nil {
-		return "sg:" + firstOf(groups[g.GroupId], g.GroupId)
+		return "sg:" + firstOf(names[g.GroupId], g.GroupId)
 	}
 	if r.PrefixListId != "" {
-		return "pl:" + r.PrefixListId
+		return "pl:" + firstOf(names[r.PrefixListId], r.PrefixListId)
 	}
 	return firstOf(r.CidrIpv4, r.CidrIpv6)
 }

@@ -40,7 +40,7 @@ func TestParseTraffic(t *testing.T) {
 
 func TestParsePeer(t *testing.T) {
 	for text, want := range map[string]peer{
-		"10.0.0.0/8": {cidr4: "10.0.0.0/8"}, "0.0.0.0/0": {cidr4: "0.0.0.0/0"}, "::/0": {cidr6: "::/0"}, "sg:web": {group: "web"},
+		"10.0.0.0/8": {cidr4: "10.0.0.0/8"}, "0.0.0.0/0": {cidr4: "0.0.0.0/0"}, "::/0": {cidr6: "::/0"}, "sg:web": {group: "web"}, "pl:office": {list: "office"}, "pl-0a1": {list: "pl-0a1"},
 		"sg-0a1": {group: "sg-0a1"}, "sg:sg-0a1": {group: "sg-0a1"},
 		// The daemon refuses these with EC2's code.
 		"10.0.0.0": {cidr4: "10.0.0.0"}, "10.0.0.0/33": {cidr4: "10.0.0.0/33"}, "010.0.0.0/8": {cidr4: "010.0.0.0/8"}, "10.0.0.0/-1": {cidr4: "10.0.0.0/-1"},
@@ -50,7 +50,7 @@ func TestParsePeer(t *testing.T) {
 			t.Errorf("%s: %+v, %v", text, have, err)
 		}
 	}
-	for text, want := range map[string]int{"": 2, "web": 2, "sg:": 2, "pl:x": 8, "10.0.0.0/8 ": 2, "fe80::1%eth0/64": 2, "cafe": 2} {
+	for text, want := range map[string]int{"": 2, "web": 2, "sg:": 2, "pl:": 2, "10.0.0.0/8 ": 2, "fe80::1%eth0/64": 2, "cafe": 2} {
 		if _, err := parsePeer(text); err == nil || explain(err).exit != want {
 			t.Errorf("%q: %v, want exit %d", text, err, want)
 		}

@@ -127,7 +127,7 @@ func (s *session) rulesOf(groupID string) ([]api.SecurityGroupRule, error) {
 }
 
 func (s *session) printRules(rules []api.SecurityGroupRule) {
-	groups := s.names(sgNoun)
+	names := s.peerNames()
 	t := &table{head: []string{"RULE", "DIRECTION", "TRAFFIC", "PEER", "DESCRIPTION", "TAGS"}, wide: 5}
 	for i := range rules {
 		r := &rules[i]
@@ -135,7 +135,7 @@ func (s *session) printRules(rules []api.SecurityGroupRule) {
 		if api.Val(r.IsEgress) {
 			way = "out"
 		}
-		t.add(r.SecurityGroupRuleId, way, trafficOf(r).String(), rulePeer(r, groups), r.Description, tagList(r.Tags))
+		t.add(r.SecurityGroupRuleId, way, trafficOf(r).String(), rulePeer(r, names), r.Description, tagList(r.Tags))
 	}
 	s.print(t)
 }

@@ -15,14 +15,14 @@ const rulePrefix = "sgr-"
 func (f *ruleFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.in, "in", nil, "incoming PROTO[/PORTS]: tcp/443, udp/53, icmp/8/0, 47, all; may be repeated")
 	cmd.Flags().StringArrayVar(&f.out, "out", nil, "outgoing PROTO[/PORTS]")
-	cmd.Flags().StringArrayVar(&f.from, "from", nil, "CIDR or sg:NAME, with --in; may be repeated")
-	cmd.Flags().StringArrayVar(&f.to, "to", nil, "CIDR or sg:NAME, with --out")
+	cmd.Flags().StringArrayVar(&f.from, "from", nil, "CIDR, sg:NAME or pl:NAME, with --in; may be repeated")
+	cmd.Flags().StringArrayVar(&f.to, "to", nil, "CIDR, sg:NAME or pl:NAME, with --out")
 }
 
 func (s *session) sgAllow() *cobra.Command {
 	var f ruleFlags
 	cmd := verb("allow GROUP (--in PROTO --from PEER | --out PROTO --to PEER)", "Allow traffic",
-		"vpc sg allow web --in tcp/443 --from 0.0.0.0/0\nvpc sg allow db --in tcp/5432 --from sg:web\nvpc sg allow web --out all --to 10.0.0.0/8", args(1, 1),
+		"vpc sg allow web --in tcp/443 --from 0.0.0.0/0\nvpc sg allow db --in tcp/5432 --from sg:web\nvpc sg allow web --in tcp/22 --from pl:office\nvpc sg allow web --out all --to 10.0.0.0/8", args(1, 1),
 		func(_ *cobra.Command, a []string) error {
 			egress, all, peers, err := f.parse()
 			if err != nil {
@@ -63,11 +63,11 @@ func (s *session) allow(o object, egress bool, rules []api.IpPermission) error {
 
 // allowed prints the new rules, a line each, and waits.
 func (s *session) allowed(res any, o object, rules []api.SecurityGroupRule) error {
-	groups := s.names(sgNoun)
+	names := s.peerNames()
 	var ids, lines []string
 	for i := range rules {
 		ids = append(ids, rules[i].SecurityGroupRuleId)
-		lines = append(lines, fmt.Sprintf("%s allows %s (%s)", o, ruleText(&rules[i], groups), rules[i].SecurityGroupRuleId))
+		lines = append(lines, fmt.Sprintf("%s allows %s (%s)", o, ruleText(&rules[i], names), rules[i].SecurityGroupRuleId))
 	}
 	if err := s.emit(res, ids, func() {
 		for _, line := range lines {
@@ -227,6 +227,6 @@ func (s *session) updateRule(update *api.SecurityGroupRuleRequest, o object, egr
 		return err
 	}
 	*update = api.SecurityGroupRuleRequest{IpProtocol: all[0].protocol, FromPort: all[0].from, ToPort: all[0].to,
-		CidrIpv4: peers[0].cidr4, CidrIpv6: peers[0].cidr6, ReferencedGroupId: peers[0].group, Description: update.Description}
+		CidrIpv4: peers[0].cidr4, CidrIpv6: peers[0].cidr6, ReferencedGroupId: peers[0].group, PrefixListId: peers[0].list, Description: update.Description}
 	return nil
 }

@@ -69,6 +69,44 @@ func TestTables(t *testing.T) {
 		"host show", "verify", "version -q"))
 }
 
+// TestAclsAndLists: what is said of network ACLs and prefix lists.
+func TestAclsAndLists(t *testing.T) {
+	b := newBench(t)
+	b.world()
+	golden(t, "acls_and_lists", b.story(
+		"acl add strict --vpc prod --tag env=live",
+		"acl rule add strict --in 100 allow tcp/80 --from 0.0.0.0/0",
+		"acl rule add strict --out 100 allow tcp/1024-65535 --to 10.0.0.0/8",
+		"acl rule create strict --in 110 deny icmp/8/0 --from 192.0.2.0/24",
+		"acl rule set strict --in 100 allow all --from 0.0.0.0/0",
+		"acl show strict",
+		"acl associate strict --subnet web",
+		"acl list --vpc prod",
+		"tree prod",
+		"delete prod --cascade --dry-run",
+		"acl associate default --subnet web -q",
+		"acl rule rm strict --in 110",
+		"acl set strict --name edge",
+		"acl rm strict",
+		"pl add office --max 3 --entry 203.0.113.0/24 --entry 198.51.100.0/24=branch",
+		"pl add office --max 3",
+		"sg allow web --in tcp/22 --from pl:office",
+		"sg show web",
+		"pl entry add office 192.0.2.0/24",
+		"pl entry rm office 198.51.100.0/24 203.0.113.0/24",
+		"pl show office",
+		"pl entry list office --version 1",
+		"pl entry list office -o json",
+		"pl restore office --version 1",
+		"pl set office --name branches --max 5",
+		"pl list",
+		"pl list -o wide",
+		"sg revoke web --in tcp/22 --from pl:branches",
+		"tag add pl:branches a=b",
+		"pl rm branches --vpc prod",
+	))
+}
+
 // TestRequests pins what goes over the wire where a flag's way there is not obvious.
 func TestRequests(t *testing.T) {
 	const subnet, sg, eni = "subnet-00000000000000004", "sg-00000000000000005", "eni-0000000000000000c"
@@ -99,9 +137,20 @@ func TestRequests(t *testing.T) {
 		"tag rm sg:web a":                 {`DeleteTags {"Resources":["` + sg + `"],"Tags":[{"Key":"a"}]}`},
 		"tag rm sg:web a= b=c":            {`DeleteTags {"Resources":["` + sg + `"],"Tags":[{"Key":"a","Value":""},{"Key":"b","Value":"c"}]}`},
 		"tag add sg:web a=b=c":            {`CreateTags {"Resources":["` + sg + `"],"Tags":[{"Key":"a","Value":"b=c"}]}`},
+		"acl rule add default --vpc prod --in 7 deny icmp/3 --from 10.0.0.0/8": {
+			`CreateNetworkAclEntry {"CidrBlock":"10.0.0.0/8","Egress":false,"IcmpTypeCode":{"Code":-1,"Type":3},"NetworkAclId":"acl-00000000000000001","Protocol":"1","RuleAction":"deny","RuleNumber":7}`},
+		"acl rule set acl-0 --out 8 allow 47 --to ::/0": {
+			`ReplaceNetworkAclEntry {"Egress":true,"Ipv6CidrBlock":"::/0","NetworkAclId":"acl-00000000000000001","Protocol":"47","RuleAction":"allow","RuleNumber":8}`},
+		"acl rule rm default --out 8":             {`DeleteNetworkAclEntry {"Egress":true,"NetworkAclId":"acl-00000000000000001","RuleNumber":8}`},
+		"acl associate default --subnet web":      {`ReplaceNetworkAclAssociation {"AssociationId":"aclassoc-00000000000000004","NetworkAclId":"acl-00000000000000001"}`},
+		"acl add x --vpc prod":                    {`CreateNetworkAcl {"VpcId":"vpc-00000000000000001","TagSpecifications":[{"ResourceType":"network-acl","Tags":[{"Key":"Name","Value":"x"}],"UniqueName":true}]}`},
+		"acl set acl-0 --name x":                  {`CreateTags {"Resources":["acl-00000000000000001"],"Tags":[{"Key":"Name","Value":"x"}],"UniqueName":true}`},
+		"pl add x --max 2 --entry 10.0.0.0/8=a=b": {`CreateManagedPrefixList {"PrefixListName":"x","Entries":[{"Cidr":"10.0.0.0/8","Description":"a=b"}],"MaxEntries":2,"AddressFamily":"IPv4","UniqueName":true}`},
+		"pl set office --name hq --max 3":         {`ModifyManagedPrefixList {"PrefixListId":"pl-00000000000000001","PrefixListName":"hq","MaxEntries":3,"UniqueName":true}`},
 	} {
 		b := newBench(t)
 		b.world()
+		b.lists = []*fakeList{{ManagedPrefixList: api.ManagedPrefixList{PrefixListId: "pl-00000000000000001", PrefixListName: "office"}}}
 		b.ok(line)
 		if strings.Join(b.calls, "\n") != strings.Join(want, "\n") {
 			t.Errorf("vpc %s\nhave %s\nwant %s", line, strings.Join(b.calls, "\n     "), strings.Join(want, "\n     "))

@@ -27,6 +27,7 @@ type forest struct {
 	Subnets           []api.Subnet
 	SecurityGroups    []api.SecurityGroup
 	NetworkInterfaces []api.NetworkInterface
+	NetworkAcls       []api.NetworkAcl
 }
 
 func (s *session) tree() error {
@@ -68,7 +69,11 @@ func (s *session) forest() (*forest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &forest{vpcs.Vpcs, subnets.Subnets, groups.SecurityGroups, enis.NetworkInterfaces}, nil
+	acls, err := ask[api.DescribeNetworkAclsResult](s, "DescribeNetworkAcls", &api.DescribeNetworkAclsRequest{Filters: filters})
+	if err != nil {
+		return nil, err
+	}
+	return &forest{vpcs.Vpcs, subnets.Subnets, groups.SecurityGroups, enis.NetworkInterfaces, acls.NetworkAcls}, nil
 }
 
 // branch is a line of the tree with what hangs on it.
@@ -96,6 +101,11 @@ func (f *forest) branch(v *api.Vpc, workloads map[string]string) branch {
 		if g := &f.SecurityGroups[i]; g.VpcId == v.VpcId {
 			top.sub = append(top.sub, branch{text: fmt.Sprintf("%s %s in, %s out",
 				groupObject(g), countRules(g.IpPermissions), countRules(g.IpPermissionsEgress))})
+		}
+	}
+	for i := range f.NetworkAcls {
+		if a := &f.NetworkAcls[i]; a.VpcId == v.VpcId && !api.Val(a.IsDefault) {
+			top.sub = append(top.sub, branch{text: fmt.Sprintf("%s %d in, %d out", aclObject(a), countEntries(a, false), countEntries(a, true))})
 		}
 	}
 	return top

@@ -107,13 +107,14 @@ func TestGen(t *testing.T) {
 func TestCompletion(t *testing.T) {
 	b := newBench(t)
 	b.world()
+	b.ok("pl add office --max 1")
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		if out := b.ok("completion " + shell); !strings.Contains(out, "vpc") {
 			t.Errorf("%s: %q", shell, out)
 		}
 	}
 	for typed, want := range map[string]string{"show|": "prod", "subnet|rm|": "web", "attach|docker:x|--subnet|": "web",
-		"subnet|list|--vpc|": "prod", "detach|": "web1", "sg|allow|": "db", "list|-o|": "yaml", "attach|": "netns:"} {
+		"subnet|list|--vpc|": "prod", "detach|": "web1", "sg|allow|": "db", "list|-o|": "yaml", "acl|show|": "default", "acl|rule|add|default|": "deny", "acl|associate|default|--subnet|": "web", "pl|rm|": "office", "attach|": "netns:"} {
 		args := append([]string{"__complete"}, strings.Split(typed, "|")...)
 		if got := b.runContext(t.Context(), args...); !strings.Contains("\n"+got.out, "\n"+want) {
 			t.Errorf("%s: %q %s", typed, got.out, got.errOut)

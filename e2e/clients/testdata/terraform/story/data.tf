@@ -61,7 +61,8 @@ data "aws_route_table" "main" {
 }
 
 data "aws_network_acls" "all" {
-  vpc_id = aws_vpc.main.id
+  vpc_id     = aws_vpc.main.id
+  depends_on = [aws_network_acl.inline, aws_network_acl.split]
 }
 
 # Strings, so that the test compares one map.
@@ -80,6 +81,9 @@ output "seen" {
     interfaces = length(data.aws_network_interfaces.all.ids)
     table      = data.aws_route_table.main.route_table_id == aws_vpc.main.main_route_table_id
     acls       = length(data.aws_network_acls.all.ids)
+    acl        = data.aws_network_acls.of_a.ids[0] == aws_network_acl.inline.id
+    list       = join(",", [for e in data.aws_ec2_managed_prefix_list.office.entries : e.cidr])
+    lists      = length(data.aws_ec2_managed_prefix_lists.all.ids)
   }
 }
 
@@ -93,6 +97,8 @@ output "ids" {
     split     = aws_security_group.split.id
     old       = aws_security_group.old.id
     cidr_rule = aws_vpc_security_group_ingress_rule.cidr.id
+    acl       = aws_network_acl.split.id
+    list      = aws_ec2_managed_prefix_list.office.id
     spare     = aws_network_interface.spare.id
     held      = aws_network_interface.held.id
   }
