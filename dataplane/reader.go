@@ -14,6 +14,8 @@ type (
 	Flow = flows.Flow
 	// Drop is one drop counter.
 	Drop = flows.Drop
+	// Rule names a rule within its VPC or subnet.
+	Rule = flows.Rule
 	// Hit says how often a rule has decided.
 	Hit = flows.Hit
 )

@@ -18,6 +18,10 @@
 // API's answer to the first echo of a UDP packet that is sent every half a
 // millisecond; a start from exec to a host that is ready.
 //
+// Rules are timed from the call to the first echo as well, on an interface with
+// 1,000 of them in five groups: once when it joins the groups, once when a rule
+// is added to one of them.
+//
 // Calls over EC2's wire are timed one after the other with 1,000 subnets in
 // place: all subnets in one answer, and one more subnet. moto's server gets the
 // same calls in turn, where it is installed (VPC_MOTO names it); it has no kernel
@@ -52,12 +56,13 @@ type plan struct {
 	window   time.Duration // of one measurement
 	attaches int
 	starts   int
+	rules    int
 	only     string
 }
 
 var (
-	quick = plan{rounds: 5, window: 1500 * time.Millisecond, attaches: 20, starts: 5}
-	full  = plan{rounds: 11, window: 5 * time.Second, attaches: 100, starts: 15}
+	quick = plan{rounds: 5, window: 1500 * time.Millisecond, attaches: 20, starts: 5, rules: 20}
+	full  = plan{rounds: 11, window: 5 * time.Second, attaches: 100, starts: 15, rules: 100}
 )
 
 func main() {
@@ -103,6 +108,11 @@ func bench(ctx context.Context, p plan, bin, file string) (err error) {
 		return fmt.Errorf("starts: %w", err)
 	}
 	rep.Start = summarise(starts)
+	all, one, err := measureRules(ctx, w, p.rules)
+	if err != nil {
+		return fmt.Errorf("rules: %w", err)
+	}
+	rep.Rules, rep.OneRule = summarise(all), summarise(one)
 	if rep.Wire, err = measureWire(ctx, w, p.rounds); err != nil {
 		return fmt.Errorf("wire: %w", err)
 	}

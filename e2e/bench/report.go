@@ -20,6 +20,9 @@ type report struct {
 	// Attach is from the API's answer to the first packet, Answer from the call
 	// to that answer, Start from exec to ready; all in milliseconds.
 	Attach, Answer, Start summary
+	// Rules is from the call by which an interface joins groups of 1,000 rules
+	// to its effect on packets, OneRule the same for one rule added to them.
+	Rules, OneRule summary
 	// Wire is what calls of EC2's protocol cost.
 	Wire  []wireRow
 	Goals []goal
@@ -91,6 +94,8 @@ func (r *report) judge() {
 		atLeast("UDP across subnets / bridge", udp(cross, bridge), 1),
 		atMost("attach p50, ms", median(r.Attach.Raw), 30),
 		atMost("start p50, ms", median(r.Start.Raw), 1000),
+		atMost("1,000-rule group applied p50, ms", median(r.Rules.Raw), 50),
+		atMost("one rule of it changed p50, ms", median(r.OneRule.Raw), 10),
 	}
 }
 
@@ -135,7 +140,8 @@ func (r *report) print(w io.Writer) {
 	for _, s := range []struct {
 		name string
 		summary
-	}{{"attach: answer to first packet", r.Attach}, {"attach: call to answer", r.Answer}, {"first start to ready", r.Start}} {
+	}{{"attach: answer to first packet", r.Attach}, {"attach: call to answer", r.Answer}, {"first start to ready", r.Start},
+		{"1,000-rule group applied", r.Rules}, {"one rule of it changed", r.OneRule}} {
 		fmt.Fprintf(w, "%-31s p50 %7.1f ms, p99 %7.1f ms, %d times\n", s.name, s.P50, s.P99, len(s.Raw))
 	}
 	fmt.Fprintf(w, "\nEC2 calls with %d subnets in place, one after the other:\n", wireSubnets)

@@ -62,7 +62,7 @@ func TestGoals(t *testing.T) {
 			{Path: bare, Metric: udpName, Raw: values(100)}, {Path: bridge, Metric: udpName, Raw: values(75)},
 			{Path: same, Metric: udpName, Raw: values(91)}, {Path: cross, Metric: udpName, Raw: values(84)},
 		},
-		Attach: summarise(values(31)),
+		Attach: summarise(values(31)), Rules: summarise(values(49)), OneRule: summarise(values(11)),
 	}
 	rep.judge()
 	var b bytes.Buffer
@@ -70,6 +70,7 @@ func TestGoals(t *testing.T) {
 	for _, want := range []string{
 		"met           UDP same subnet / bare veth", "missed        UDP across subnets / bare veth", "met           UDP across subnets / bridge",
 		"missed        attach p50", "not measured  start p50",
+		"met           1,000-rule group applied p50", "missed        one rule of it changed p50",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in:\n%s", want, &b)

@@ -68,6 +68,7 @@ var Actions = map[string]Action{
 	"DescribeFlows":                              {Name: "DescribeFlows", Mutates: false, Own: true, NewRequest: func() any { return new(DescribeFlowsRequest) }, NewResult: func() any { return new(DescribeFlowsResult) }},
 	"DescribeHosts":                              {Name: "DescribeHosts", Mutates: false, Own: true, NewRequest: func() any { return new(DescribeHostsRequest) }, NewResult: func() any { return new(DescribeHostsResult) }},
 	"DescribeLimits":                             {Name: "DescribeLimits", Mutates: false, Own: true, NewRequest: func() any { return new(DescribeLimitsRequest) }, NewResult: func() any { return new(DescribeLimitsResult) }},
+	"DescribeRuleHits":                           {Name: "DescribeRuleHits", Mutates: false, Own: true, NewRequest: func() any { return new(DescribeRuleHitsRequest) }, NewResult: func() any { return new(DescribeRuleHitsResult) }},
 	"DetachWorkload":                             {Name: "DetachWorkload", Mutates: true, Own: true, NewRequest: func() any { return new(DetachWorkloadRequest) }, NewResult: func() any { return new(DetachWorkloadResult) }},
 	"GetEnvironment":                             {Name: "GetEnvironment", Mutates: true, Own: true, NewRequest: func() any { return new(GetEnvironmentRequest) }, NewResult: func() any { return new(GetEnvironmentResult) }},
 	"ModifyLimit":                                {Name: "ModifyLimit", Mutates: true, Own: true, NewRequest: func() any { return new(ModifyLimitRequest) }, NewResult: func() any { return new(ModifyLimitResult) }},

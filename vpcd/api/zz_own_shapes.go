@@ -116,6 +116,17 @@ type DescribeLimitsResult struct {
 	Limits []Limit `json:"Limits" ec2:"query=LimitSet,xml=limitSet,item=item"`
 }
 
+// DescribeRuleHitsRequest is the request of action DescribeRuleHits.
+type DescribeRuleHitsRequest struct {
+	GroupIds      []string `json:"GroupIds,omitempty" ec2:"query=GroupId,xml=GroupId,item=groupId"`
+	NetworkAclIds []string `json:"NetworkAclIds,omitempty" ec2:"query=NetworkAclId,xml=NetworkAclId,item=item"`
+}
+
+// DescribeRuleHitsResult is the result of action DescribeRuleHits.
+type DescribeRuleHitsResult struct {
+	RuleHits []RuleHit `json:"RuleHits" ec2:"query=RuleHitSet,xml=ruleHitSet,item=item"`
+}
+
 // DetachWorkloadRequest is the request of action DetachWorkload.
 type DetachWorkloadRequest struct {
 	Target             string `json:"Target,omitempty" ec2:"query=Target,xml=Target"`
@@ -213,6 +224,17 @@ type ModifyVpcOptionsRequest struct {
 	VpcId      string `json:"VpcId,omitempty" ec2:"query=VpcId,xml=VpcId,required"`
 	Revocation string `json:"Revocation,omitempty" ec2:"query=Revocation,xml=Revocation,enum=Revocation"`
 	DryRun     *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+}
+
+// RuleHit is the shape of that name.
+type RuleHit struct {
+	GroupId             string `json:"GroupId,omitempty" ec2:"query=GroupId,xml=groupId"`
+	SecurityGroupRuleId string `json:"SecurityGroupRuleId,omitempty" ec2:"query=SecurityGroupRuleId,xml=securityGroupRuleId"`
+	NetworkAclId        string `json:"NetworkAclId,omitempty" ec2:"query=NetworkAclId,xml=networkAclId"`
+	RuleNumber          *int32 `json:"RuleNumber,omitempty" ec2:"query=RuleNumber,xml=ruleNumber"`
+	Egress              *bool  `json:"Egress,omitempty" ec2:"query=Egress,xml=egress"`
+	Hits                *int64 `json:"Hits,omitempty" ec2:"query=Hits,xml=hits"`
+	IdleSeconds         *int64 `json:"IdleSeconds,omitempty" ec2:"query=IdleSeconds,xml=idleSeconds"`
 }
 
 // VerifyHostRequest is the request of action VerifyHost.

@@ -136,6 +136,7 @@ func (k *kernel) Read() dataplane.Reader { return k.reader }
 type reader struct {
 	flows []dataplane.Flow
 	drops []dataplane.Drop
+	hits  []dataplane.Hit
 }
 
 func (r reader) Flows(keep func(spec.ENI) bool, limit int) ([]dataplane.Flow, error) {
@@ -155,7 +156,7 @@ func (r reader) CountFlows(keep func(spec.ENI) bool) (int, error) {
 
 func (r reader) Drops() ([]dataplane.Drop, error) { return r.drops, nil }
 
-func (r reader) RuleHits() ([]dataplane.Hit, error) { return nil, nil }
+func (r reader) RuleHits() ([]dataplane.Hit, error) { return r.hits, nil }
 
 // resolver knows the places that a test gives it.
 type resolver struct {

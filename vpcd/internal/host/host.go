@@ -16,6 +16,9 @@ type Host interface {
 	Verify(ctx context.Context) ([]api.Drift, error)
 	// Drops returns the drop counters of the named interfaces, or of all.
 	Drops(ctx context.Context, interfaces []string) ([]api.Drop, error)
+	// RuleHits returns how often rules of security groups and entries of
+	// network ACLs have decided, those that never have left out.
+	RuleHits(ctx context.Context) ([]api.RuleHit, error)
 	// Flows lists live flows of the named interfaces, at most limit.
 	Flows(ctx context.Context, interfaces []string, limit int) ([]api.Flow, error)
 	// CountFlows counts live tracked flows of the named interfaces.

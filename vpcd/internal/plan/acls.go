@@ -40,14 +40,30 @@ func aclsOf(w *record.World) acls {
 	return a
 }
 
+func (a acls) find(s *api.Subnet) (key string, ok bool) {
+	if key, ok = a.of[[2]string{s.VpcId, s.SubnetId}]; !ok {
+		key, ok = a.main[s.VpcId]
+	}
+	return key, ok
+}
+
+// SubnetACLs are the network ACLs of subnets, as the plan has them. A subnet
+// without one is not there.
+func SubnetACLs(w *record.World) map[spec.SubnetID]*record.NetworkAcl {
+	all, out := aclsOf(w), map[spec.SubnetID]*record.NetworkAcl{}
+	for _, s := range w.Subnets {
+		if key, ok := all.find(&s.Subnet); ok {
+			out[spec.SubnetID(s.Index)] = w.Acls[key]
+		}
+	}
+	return out
+}
+
 // acl adds both directions of the subnet's network ACL to sets.
 func (b *builder) acl(sets map[spec.RuleSetID]spec.RuleSet, vpc *record.Vpc, s *record.Subnet) (out, in spec.RuleSetID, err error) {
-	key, own := b.acls.of[[2]string{vpc.Vpc.VpcId, s.Subnet.SubnetId}]
-	if !own {
-		var ok bool
-		if key, ok = b.acls.main[vpc.Vpc.VpcId]; !ok {
-			return out, in, fmt.Errorf("VPC %s has no default network ACL", vpc.Vpc.VpcId)
-		}
+	key, ok := b.acls.find(&s.Subnet)
+	if !ok {
+		return out, in, fmt.Errorf("VPC %s has no default network ACL", vpc.Vpc.VpcId)
 	}
 	acl := &b.w.Acls[key].Acl
 	everywhere := spec.Rule{Protocol: spec.AnyProtocol, FromPort: -1, ToPort: -1, Prefix: allIPv4, ID: lastACLRule, Deny: true}

@@ -116,6 +116,7 @@ func (s *Service) Handlers() map[string]Handler {
 		"WaitApplied":                                action(s.waitApplied),
 		"VerifyHost":                                 action(s.verifyHost),
 		"ConfirmHost":                                action(s.confirmHost),
+		"DescribeRuleHits":                           action(s.describeRuleHits),
 		"DescribeDrops":                              action(s.describeDrops),
 		"DescribeFlows":                              action(s.describeFlows),
 		"CreateNetworkInterface":                     action(s.createNetworkInterface),

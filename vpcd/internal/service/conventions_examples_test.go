@@ -57,6 +57,9 @@ var networkExamples = []func(*side) any{
 	func(*side) any { return &api.ConfirmHostRequest{} },
 	func(s *side) any { return &api.DescribeDropsRequest{NetworkInterfaceIds: []string{s.used}} },
 	func(*side) any { return &api.DescribeDropsRequest{} },
+	func(s *side) any { return &api.DescribeRuleHitsRequest{GroupIds: []string{s.group}} },
+	func(s *side) any { return &api.DescribeRuleHitsRequest{NetworkAclIds: []string{s.acl}} },
+	func(*side) any { return &api.DescribeRuleHitsRequest{} },
 	func(s *side) any { return &api.DescribeFlowsRequest{NetworkInterfaceIds: []string{s.used}} },
 	func(*side) any { return &api.DescribeFlowsRequest{} },
 

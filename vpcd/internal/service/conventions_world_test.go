@@ -61,6 +61,7 @@ func newSides(t *testing.T) (a, b *side) {
 			h.drops = append(h.drops, api.Drop{NetworkInterfaceId: id})
 			h.flows = append(h.flows, api.Flow{NetworkInterfaceId: id})
 		}
+		h.hits = append(h.hits, api.RuleHit{GroupId: s.group, SecurityGroupRuleId: s.rule}, api.RuleHit{NetworkAclId: s.acl, RuleNumber: api.Ptr(int32(100))})
 	}
 	return a, b
 }

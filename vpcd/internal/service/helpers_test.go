@@ -156,6 +156,7 @@ type answers struct {
 	host.Host
 	drifts    []api.Drift
 	drops     []api.Drop
+	hits      []api.RuleHit
 	flows     []api.Flow
 	asked     []string
 	confirmed int
@@ -168,6 +169,8 @@ func (a *answers) Drops(_ context.Context, ids []string) ([]api.Drop, error) {
 	a.asked = ids
 	return a.drops, a.err
 }
+
+func (a *answers) RuleHits(context.Context) ([]api.RuleHit, error) { return a.hits, a.err }
 
 func (a *answers) Flows(_ context.Context, ids []string, _ int) ([]api.Flow, error) {
 	a.asked = ids

@@ -24,6 +24,7 @@ func (s *session) aclCommand() *cobra.Command {
 		func(_ *cobra.Command, a []string) error { return s.showAcl(a[0]) })
 	rm := verb("rm ACL…", "Delete network ACLs", "vpc acl rm strict", args(1, anyNumber),
 		func(_ *cobra.Command, a []string) error { return s.remove(aclNoun, a, s.deleteAcl) })
+	show.Long = "Show a network ACL and its entries.\n\n" + hitsHelp
 	s.completeArgs(show, aclNoun)
 	s.completeArgs(rm, aclNoun)
 	cmd := group("acl", "Network ACLs", "  vpc acl rule add strict --in 100 allow tcp/80 --from 0.0.0.0/0",
@@ -186,18 +187,28 @@ func (s *session) showAcl(ref string) error {
 	if err != nil {
 		return doing("show "+o.String(), err)
 	}
+	hits, err := s.hits(o)
+	if err != nil {
+		return err
+	}
 	vpcs, subnets := s.names(vpcNoun), s.names(subnetNoun)
-	return s.emit(res, []string{o.id}, func() {
+	return s.emit(aclResult{res, hits}, []string{o.id}, func() {
 		for i := range res.NetworkAcls {
 			a := &res.NetworkAcls[i]
 			s.fields("Name", aclObject(a).name, "Id", a.NetworkAclId, "VPC", both(vpcs[a.VpcId], a.VpcId),
 				"Default", yesNo(a.IsDefault), "Subnets", aclSubnets(a, subnets), "Tags", tagList(a.Tags))
 			s.say("")
-			t := &table{head: []string{"DIRECTION", "NUMBER", "ACTION", "TRAFFIC", "PEER"}}
+			t := &table{head: append([]string{"DIRECTION", "NUMBER", "ACTION", "TRAFFIC", "PEER"}, hitsHead...)}
 			for _, e := range a.Entries {
-				t.add(aclCells(&e)...)
+				t.add(append(aclCells(&e), s.hitCells(byRule(hits), ofEntry(&e))...)...)
 			}
 			s.print(t)
 		}
 	})
+}
+
+// aclResult is a network ACL for programs, with the hits of its entries if known.
+type aclResult struct {
+	*api.DescribeNetworkAclsResult
+	RuleHits []api.RuleHit `json:",omitzero"`
 }

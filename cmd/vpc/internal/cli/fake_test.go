@@ -48,6 +48,7 @@ type daemon struct {
 	hosts     []api.Host
 	drifts    []api.Drift
 	drops     []api.Drop
+	hits      []api.RuleHit
 	keys      []api.AccessKey
 	// environment answers GetEnvironment.
 	environment api.GetEnvironmentResult
@@ -364,6 +365,10 @@ func (d *daemon) read(req any) (any, *api.Error) {
 		return &api.DescribeHostsResult{Hosts: d.hosts}, nil
 	case *api.DescribeDropsRequest:
 		return &api.DescribeDropsResult{Drops: d.drops}, nil
+	case *api.DescribeRuleHitsRequest:
+		return &api.DescribeRuleHitsResult{RuleHits: slices.DeleteFunc(slices.Clone(d.hits), func(h api.RuleHit) bool {
+			return !slices.Contains(r.GroupIds, h.GroupId) && !slices.Contains(r.NetworkAclIds, h.NetworkAclId)
+		})}, nil
 	case *api.VerifyHostRequest:
 		return &api.VerifyHostResult{Clean: api.Ptr(len(d.drifts) == 0), Drifts: append([]api.Drift{}, d.drifts...)}, nil
 	case *api.WaitAppliedRequest:

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ func (s *session) sgCommand() *cobra.Command {
 		func(*cobra.Command, []string) error { return s.listGroups() })
 	show := verb("show GROUP", "Show a security group and its rules", "vpc sg show web", args(1, 1),
 		func(_ *cobra.Command, a []string) error { return s.showGroup(a[0]) })
+	show.Long = "Show a security group and its rules.\n\n" + hitsHelp
 	rm := verb("rm GROUP…", "Delete security groups", "vpc sg rm web", args(1, anyNumber),
 		func(_ *cobra.Command, a []string) error { return s.remove(sgNoun, a, s.deleteGroup) })
 	s.completeArgs(show, sgNoun)
@@ -89,7 +91,7 @@ func countRules(all []api.IpPermission) string {
 }
 
 // showGroup prints rules with their ids for people. Programs get the group as
-// EC2 describes it, with rules merged and without ids.
+// EC2 describes it, with rules merged and without ids, and the hits by id.
 func (s *session) showGroup(ref string) error {
 	o, err := s.scoped(sgNoun, ref)
 	if err != nil {
@@ -99,8 +101,12 @@ func (s *session) showGroup(ref string) error {
 	if err != nil {
 		return doing("show "+o.String(), err)
 	}
+	hits, err := s.hits(o)
+	if err != nil {
+		return err
+	}
 	if !s.human() {
-		return s.emit(res, []string{o.id}, nil)
+		return s.emit(groupResult{res, hits}, []string{o.id}, nil)
 	}
 	rules, err := s.rulesOf(o.id)
 	if err != nil {
@@ -112,8 +118,14 @@ func (s *session) showGroup(ref string) error {
 			"Description", g.Description, "Owner", g.OwnerId, "Tags", tagList(g.Tags))
 	}
 	fmt.Fprintln(s.Stdout)
-	s.printRules(rules)
+	s.printRules(rules, byRule(hits))
 	return nil
+}
+
+// groupResult is a group for programs, with the hits of its rules if known.
+type groupResult struct {
+	*api.DescribeSecurityGroupsResult
+	RuleHits []api.RuleHit `json:",omitzero"`
 }
 
 // rulesOf reads the rules of a group one by one, with ids and descriptions.
@@ -126,16 +138,17 @@ func (s *session) rulesOf(groupID string) ([]api.SecurityGroupRule, error) {
 	return res.SecurityGroupRules, nil
 }
 
-func (s *session) printRules(rules []api.SecurityGroupRule) {
+func (s *session) printRules(rules []api.SecurityGroupRule, hits ruleHits) {
 	names := s.peerNames()
-	t := &table{head: []string{"RULE", "DIRECTION", "TRAFFIC", "PEER", "DESCRIPTION", "TAGS"}, wide: 5}
+	t := &table{head: slices.Concat([]string{"RULE", "DIRECTION", "TRAFFIC", "PEER"}, hitsHead, []string{"DESCRIPTION", "TAGS"}), wide: 7}
 	for i := range rules {
 		r := &rules[i]
 		way := "in"
 		if api.Val(r.IsEgress) {
 			way = "out"
 		}
-		t.add(r.SecurityGroupRuleId, way, trafficOf(r).String(), rulePeer(r, names), r.Description, tagList(r.Tags))
+		t.add(slices.Concat([]string{r.SecurityGroupRuleId, way, trafficOf(r).String(), rulePeer(r, names)},
+			s.hitCells(hits, ofRule(r)), []string{r.Description, tagList(r.Tags)})...)
 	}
 	s.print(t)
 }
