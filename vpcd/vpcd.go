@@ -251,6 +251,9 @@ func waitUntil(ctx context.Context, handlers map[string]service.Handler) map[str
 
 // refusedStore marks what the operator has to settle before the daemon can run.
 func refusedStore(err error) error {
+	if full := new(store.DiskFullError); errors.As(err, &full) {
+		return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
+	}
 	for _, known := range []error{store.ErrInUse, store.ErrNewerLayout, store.ErrCorrupt} {
 		if errors.Is(err, known) {
 			return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)

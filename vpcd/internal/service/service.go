@@ -164,6 +164,9 @@ func publicError(err error) error {
 	case errors.As(err, &full):
 		e := api.Errorf("Unavailable", "", "the disk is full, and nothing was changed: %v; what is there goes on working", full)
 		e.Hint = "free some space there: changes are taken again by themselves"
+		if full.GaveUp {
+			e.Hint = "free some space there, then restart vpcd"
+		}
 		return e
 	case errors.Is(err, store.ErrOutcomeUnknown):
 		return api.Errorf("OutcomeUnknown", "", "the connection to the store was lost during the commit: the change is either made or not; look before asking again (%v)", err)

@@ -77,7 +77,7 @@ func (s *Store) attempt(ctx context.Context, fn func(tx *Tx) error) (revision, c
 		return 0, 0, err
 	}
 	if s.embedded != nil {
-		if err := s.embedded.room.check(); err != nil {
+		if err := s.embedded.ableToWrite(); err != nil {
 			return 0, 0, err
 		}
 	}

@@ -3,16 +3,31 @@ package store
 import (
 	"context"
 	"log/slog"
+	"runtime"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
 // etcdLogger passes etcd's warnings (as debug) and errors to log. What etcd
-// calls fatal becomes a panic: exiting is not a library's decision, and while
-// starting it is caught and returned as an error.
-func etcdLogger(log *slog.Logger) *zap.Logger {
-	return zap.New(&slogCore{log: log}, zap.WithFatalHook(zapcore.WriteThenPanic))
+// calls fatal ends only the goroutine that met it, after fatal has been told
+// why: exiting is not a library's decision, and a panic there, which nobody can
+// catch, would end the daemon with a dump.
+func etcdLogger(log *slog.Logger, fatal func(reason string)) *zap.Logger {
+	return zap.New(&slogCore{log: log}, zap.WithFatalHook(fatalHook(fatal)))
+}
+
+type fatalHook func(reason string)
+
+func (h fatalHook) OnWrite(entry *zapcore.CheckedEntry, fields []zapcore.Field) {
+	reason := entry.Message
+	for _, f := range fields {
+		if err, ok := f.Interface.(error); ok && f.Type == zapcore.ErrorType {
+			reason += ": " + err.Error()
+		}
+	}
+	h(reason)
+	runtime.Goexit()
 }
 
 type slogCore struct{ log *slog.Logger }
@@ -32,7 +47,8 @@ func (c *slogCore) Check(entry zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore
 
 func (c *slogCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	level := slog.LevelDebug
-	if entry.Level >= zapcore.ErrorLevel && !ordinary[entry.Message] {
+	// Who is told of something fatal says it, once.
+	if entry.Level == zapcore.ErrorLevel && !ordinary[entry.Message] {
 		level = slog.LevelError
 	}
 	c.log.Log(context.Background(), level, "etcd: "+entry.Message, slogArgs(fields)...)

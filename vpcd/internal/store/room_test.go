@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"go.uber.org/zap"
 )
 
 // disk is a file system as a test says.
@@ -86,7 +88,8 @@ func fillDisk(dir string) (err error) {
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=96m"); err != nil {
 		return err
 	}
-	s, err := Open(context.Background(), Config{Dir: filepath.Join(dir, "store"), Decode: decodeCounter})
+	cfg := Config{Dir: filepath.Join(dir, "store"), Decode: decodeCounter}
+	s, err := Open(context.Background(), cfg)
 	if err != nil {
 		return err
 	}
@@ -105,10 +108,16 @@ func fillDisk(dir string) (err error) {
 	}
 	defer f.Close()
 	block := make([]byte, 1<<20)
-	for err == nil {
-		_, err = f.Write(block)
+	// At once after a commit, which is in etcd's memory for up to 100 ms more.
+	for n := range 20 {
+		if err := write(n); err != nil {
+			return err
+		}
 	}
-	if !errors.Is(err, syscall.ENOSPC) {
+	if err := write(1); err != nil {
+		return err
+	}
+	if err := refill(f, block); err != nil {
 		return err
 	}
 	for n := range 100 {
@@ -120,18 +129,70 @@ func fillDisk(dir string) (err error) {
 	if c, ok := Get[*counter](s.Snapshot(), Prefix+"a/x"); !ok || c.N != 1 {
 		return fmt.Errorf("reads: %v, %v", c, ok)
 	}
+	if err := s.Close(); err != nil {
+		return err
+	}
+	if err := refill(f, block); err != nil {
+		return err
+	}
+	full := new(DiskFullError)
+	if _, err := Open(context.Background(), cfg); !errors.As(err, &full) || errors.Is(err, ErrCorrupt) {
+		return fmt.Errorf("a start on a full file system: %w", err)
+	}
+	f.Close()
 	if err := os.Remove(ballast); err != nil {
 		return err
 	}
-	f.Close()
+	if s, err = Open(context.Background(), cfg); err != nil {
+		return err
+	}
+	defer s.Close()
 	return write(2)
+}
+
+// refill takes what there is, to the last page.
+func refill(f *os.File, block []byte) error {
+	for {
+		if _, err := f.Write(block); errors.Is(err, syscall.ENOSPC) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// TestGivingUp: an etcd that cannot go on ends neither the process nor reads.
+func TestGivingUp(t *testing.T) {
+	s := openFast(t)
+	put(t, s, "a/x", 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		etcdLogger(s.log, s.embedded.gaveUp).Fatal("failed to commit tx", zap.Error(syscall.ENOSPC))
+		t.Error("what etcd calls fatal returned")
+	}()
+	<-done
+	_, err := s.Update(limit(t), func(tx *Tx) error { tx.Put(Prefix+"a/x", counter{2}); return nil })
+	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "failed to commit tx: no space left") {
+		t.Errorf("a write: %v", err)
+	}
+	wantContent(t, s.Snapshot(), "a/x=1")
+	if h := s.Health(limit(t)); !h.Alarm || !strings.Contains(h.Reason, "given up") {
+		t.Errorf("health %+v", h)
+	}
+	// The test's etcd is well, and has to go.
+	s.embedded.fate = newFate()
 }
 
 // BenchmarkRoom is what each commit pays for a true answer.
 func BenchmarkRoom(b *testing.B) {
-	r := newRoom(b.TempDir())
+	s, err := Open(context.Background(), Config{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
 	for b.Loop() {
-		if err := r.check(); err != nil {
+		if err := s.embedded.ableToWrite(); err != nil {
 			b.Fatal(err)
 		}
 	}

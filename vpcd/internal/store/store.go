@@ -160,6 +160,7 @@ func connect(ctx context.Context, cfg Config, server *embedded) (*Store, error) 
 	s.done.Go(func() { c.follow(background) })
 	if server != nil {
 		s.done.Go(func() { s.upkeep(background) })
+		s.done.Go(func() { server.mourn(background, cfg.Logger) })
 	}
 	return s, nil
 }

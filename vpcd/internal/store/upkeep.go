@@ -44,6 +44,10 @@ func (s *Store) Health(ctx context.Context) Health {
 	if s.embedded != nil {
 		h.QuotaBytes = s.cfg.QuotaBytes
 	}
+	if s.embedded != nil && s.embedded.fate.err() != nil {
+		h.Alarm, h.Reason = true, s.embedded.fate.reason.Error()
+		return h
+	}
 	status, err := s.status(ctx)
 	if err != nil {
 		h.Alarm, h.Reason = true, err.Error()
