@@ -195,7 +195,7 @@ func (s *Service) describeAccessKeys(_ context.Context, caller Caller, req *api.
 			out = append(out, describedKey(rec))
 		}
 	}
-	out, next, err := page(out, req.MaxResults, req.NextToken)
+	out, next, err := page(pageOf{caller, req, req.MaxResults, req.NextToken}, out, func(k api.AccessKey) string { return k.AccessKeyId })
 	return &api.DescribeAccessKeysResult{AccessKeys: out, NextToken: next}, v.revision(), err
 }
 

@@ -102,7 +102,7 @@ func TestPaging(t *testing.T) {
 				t.Errorf("%s with MaxResults %d: %v", l.action, size, err)
 			}
 		}
-		for _, token := range []string{"x", "1", "\x00", "cGFnZTE6", "cGFnZTE6LTE", strings.Repeat("A", 1<<16)} {
+		for _, token := range []string{"x", "1", "\x00", "cGFnZTE6", "cGFnZTE6LTE", "cGFnZTE6NQ", "cGFnZTI6", strings.Repeat("A", 1<<16)} {
 			_, err := l.list(a, l.request("NextToken", token))
 			if codeOf(err) != "InvalidNextToken" {
 				t.Errorf("%s with the token %.20q: %v", l.action, token, err)
@@ -118,6 +118,42 @@ func TestPaging(t *testing.T) {
 		size.Set(reflect.ValueOf(api.Ptr(int32(5))))
 		if _, _, err := a.call(alice, actionOf(req), req); codeOf(err) != "InvalidParameterCombination" {
 			t.Errorf("%s with ids and MaxResults: %v", actionOf(req), err)
+		}
+	}
+}
+
+// TestTokensAreBound: the token of one request is no other's, whether another
+// action's, another account's, or that of other filters; the size may change.
+func TestTokensAreBound(t *testing.T) {
+	a, b := newSides(t)
+	for _, s := range []*side{a, b} {
+		as[api.CreateTagsResult](s, &api.CreateTagsRequest{Resources: []string{s.vpc, s.subnet, s.group, s.rule}, Tags: manyTags(2)})
+	}
+	tokens := map[string]string{}
+	paged := slices.DeleteFunc(listings(t, "NextToken"), func(l listing) bool { return !member(api.Actions[l.action].NewRequest(), "MaxResults").IsValid() })
+	for _, l := range paged {
+		res, _, err := a.call(a.who, l.action, l.request("MaxResults", api.Ptr(int32(5))))
+		if err != nil || member(res, "NextToken").String() == "" {
+			t.Fatalf("%s: no second page: %v", l.action, err)
+		}
+		tokens[l.action] = member(res, "NextToken").String()
+	}
+	for _, l := range paged {
+		for from, token := range tokens {
+			_, err := l.list(a, l.request("NextToken", token))
+			if from == l.action && err != nil || from != l.action && codeOf(err) != "InvalidNextToken" {
+				t.Errorf("%s with the token of %s: %v", l.action, from, err)
+			}
+		}
+		if _, err := l.list(b, l.request("NextToken", tokens[l.action])); codeOf(err) != "InvalidNextToken" {
+			t.Errorf("%s with another account's token: %v", l.action, err)
+		}
+		req := l.request("NextToken", tokens[l.action])
+		if filters := member(req, "Filters"); filters.IsValid() {
+			filters.Set(reflect.ValueOf([]api.Filter{{Name: filterNames(t, l, a)[0], Values: []string{"*"}}}))
+			if _, err := l.list(a, req); codeOf(err) != "InvalidNextToken" {
+				t.Errorf("%s with the token of other filters: %v", l.action, err)
+			}
 		}
 	}
 }

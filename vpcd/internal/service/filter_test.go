@@ -89,6 +89,25 @@ func TestFilterFieldsOfHollowShapes(t *testing.T) {
 	}
 }
 
+// TestDeletingPages: who deletes what each page lists has deleted all in the end.
+func TestDeletingPages(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Limits = map[string]int64{"vpcs": -1} })
+	for range 12 {
+		b.vpc("10.0.0.0/16")
+	}
+	token := ""
+	for range 3 {
+		res := do[api.DescribeVpcsResult](b, &api.DescribeVpcsRequest{MaxResults: api.Ptr(int32(5)), NextToken: token})
+		for _, v := range res.Vpcs {
+			do[api.DeleteVpcResult](b, &api.DeleteVpcRequest{VpcId: v.VpcId})
+		}
+		token = res.NextToken
+	}
+	if left := do[api.DescribeVpcsResult](b, &api.DescribeVpcsRequest{}).Vpcs; len(left) != 0 || token != "" {
+		t.Errorf("%d VPCs were on no page; token %q", len(left), token)
+	}
+}
+
 func TestPages(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Limits = map[string]int64{"vpcs": -1} })
 	for range 12 {

@@ -90,7 +90,7 @@ func (s *Service) describeInstances(_ context.Context, who Caller, in *api.Descr
 			all = append(all, w)
 		}
 	}
-	all, next, err := page(all, in.MaxResults, in.NextToken)
+	all, next, err := page(pageOf{who, in, in.MaxResults, in.NextToken}, all, func(w workload) string { return w.record.InstanceId })
 	if err != nil {
 		return nil, 0, err
 	}

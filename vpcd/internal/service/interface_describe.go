@@ -25,7 +25,7 @@ func (s *Service) describeNetworkInterfaces(_ context.Context, who Caller, in *a
 		return nil, 0, err
 	}
 	enis = slices.DeleteFunc(enis, func(eni *record.NetworkInterface) bool { return !match(eni) })
-	enis, next, err := page(enis, in.MaxResults, in.NextToken)
+	enis, next, err := page(pageOf{who, in, in.MaxResults, in.NextToken}, enis, interfaceKind.idOf)
 	if err != nil {
 		return nil, 0, err
 	}

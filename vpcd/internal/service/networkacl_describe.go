@@ -77,6 +77,6 @@ func (s *Service) describeNetworkAcls(_ context.Context, caller Caller, req *api
 			out = append(out, rec.Acl)
 		}
 	}
-	out, next, err := page(out, req.MaxResults, req.NextToken)
+	out, next, err := page(pageOf{caller, req, req.MaxResults, req.NextToken}, out, func(a api.NetworkAcl) string { return a.NetworkAclId })
 	return &api.DescribeNetworkAclsResult{NetworkAcls: out, NextToken: next}, v.revision(), err
 }

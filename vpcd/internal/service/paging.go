@@ -1,8 +1,11 @@
 package service
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
-	"strconv"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
@@ -15,55 +18,68 @@ const (
 )
 
 // pageMark tells our tokens from others; its number is the format's version.
-const pageMark = "page1:"
+const pageMark = "page2:"
 
-// page cuts the part of items that a call asks for, and returns the token of
-// the next part, "" after the last one. Without max and token it is all of
-// them. A token is a position in the order of items: what is created or
-// deleted between two calls may show twice or not at all, as in EC2.
-func page[T any](items []T, max *int32, token string) ([]T, string, error) {
-	size := len(items)
-	if max != nil {
-		if *max < minPage || *max > maxPage {
-			return nil, "", api.Errorf("InvalidParameterValue", "MaxResults", "value (%d) for parameter MaxResults is invalid: it must be between %d and %d", *max, minPage, maxPage)
-		}
-		size = int(*max)
-	}
-	return cut(items, size, token)
+// pageOf is what a call says about the part of a list that it asks for.
+type pageOf struct {
+	caller Caller
+	req    any // the whole request: a token is good for the same one only
+	max    *int32
+	token  string
 }
 
-// pageOf is page for an action whose model bounds max, and has tested it.
-func pageOf[T any](items []T, max *int32, token string) ([]T, string, error) {
-	if max != nil {
-		return cut(items, int(*max), token)
+// page sorts items by key, which must be another for each, cuts the part that a
+// call asks for, and returns the token of the next part, "" after the last one.
+// Without max and token it is all of them. A token names the last item of its
+// part: what is deleted between two calls hides nothing of what is still there.
+func page[T any](p pageOf, items []T, key func(T) string) ([]T, string, error) {
+	if p.max != nil && (*p.max < minPage || *p.max > maxPage) {
+		return nil, "", api.Errorf("InvalidParameterValue", "MaxResults", "value (%d) for parameter MaxResults is invalid: it must be between %d and %d", *p.max, minPage, maxPage)
 	}
-	return cut(items, len(items), token)
+	return pageAsModelled(p, items, key)
 }
 
-func cut[T any](items []T, size int, token string) ([]T, string, error) {
-	start, err := pageStart(token)
+// pageAsModelled is page for an action whose model bounds max, and has tested it.
+func pageAsModelled[T any](p pageOf, items []T, key func(T) string) ([]T, string, error) {
+	last, err := p.last()
 	if err != nil {
 		return nil, "", err
 	}
-	start = min(start, len(items))
-	end := min(start+size, len(items))
-	if end == len(items) {
-		return items[start:end], "", nil
+	items = slices.SortedFunc(slices.Values(items), func(a, b T) int { return strings.Compare(key(a), key(b)) })
+	if p.token != "" {
+		items = slices.DeleteFunc(items, func(item T) bool { return key(item) <= last })
 	}
-	return items[start:end], base64.RawURLEncoding.EncodeToString([]byte(pageMark + strconv.Itoa(end))), nil
+	if p.max == nil || len(items) <= int(*p.max) {
+		return items, "", nil
+	}
+	size := int(*p.max)
+	return items[:size], p.next(key(items[size-1])), nil
 }
 
-func pageStart(token string) (int, error) {
-	if token == "" {
-		return 0, nil
+// next is the token for what comes after the item with this key.
+func (p pageOf) next(key string) string {
+	return base64.RawURLEncoding.EncodeToString(slices.Concat([]byte(pageMark), p.digest(), []byte(key)))
+}
+
+// last is the key in the call's token, "" without one.
+func (p pageOf) last() (string, error) {
+	if p.token == "" {
+		return "", nil
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(token)
-	if digits, ok := strings.CutPrefix(string(raw), pageMark); err == nil && ok {
-		if n, err := strconv.ParseUint(digits, 10, 31); err == nil {
-			return int(n), nil
-		}
+	raw, err := base64.RawURLEncoding.DecodeString(p.token)
+	key, ours := bytes.CutPrefix(raw, append([]byte(pageMark), p.digest()...))
+	if err != nil || !ours || len(key) == 0 {
+		return "", api.Errorf("InvalidNextToken", "NextToken",
+			"the token %s is not one that this action returned for this request; start again without it", quote(p.token))
 	}
-	return 0, api.Errorf("InvalidNextToken", "NextToken", "the token %s is not one that this action returned; start again without it", quote(token))
+	return string(key), nil
+}
+
+// digest is of the action, the account and what is asked for. Each page may be
+// of another size.
+func (p pageOf) digest() []byte {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%T %s %s", p.req, p.caller.Account, requestDigest(p.req)))
+	return sum[:16]
 }
 
 // checkPaging refuses MaxResults beside explicit ids: the ids bound the answer.

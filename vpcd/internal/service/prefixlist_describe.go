@@ -2,6 +2,8 @@ package service
 
 import (
 	"context"
+	"fmt"
+	"net/netip"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
 )
@@ -32,7 +34,7 @@ func (s *Service) describeManagedPrefixLists(_ context.Context, caller Caller, r
 			out = append(out, rec.List)
 		}
 	}
-	out, next, err := pageOf(out, req.MaxResults, req.NextToken)
+	out, next, err := pageAsModelled(pageOf{caller, req, req.MaxResults, req.NextToken}, out, func(l api.ManagedPrefixList) string { return l.PrefixListId })
 	return &api.DescribeManagedPrefixListsResult{PrefixLists: out, NextToken: next}, v.revision(), err
 }
 
@@ -50,8 +52,17 @@ func (s *Service) getManagedPrefixListEntries(_ context.Context, caller Caller, 
 			return nil, 0, err
 		}
 	}
-	entries, next, err := pageOf(entries, req.MaxResults, req.NextToken)
+	entries, next, err := pageAsModelled(pageOf{caller, req, req.MaxResults, req.NextToken}, entries, func(e api.PrefixListEntry) string { return cidrOrder(e.Cidr) })
 	return &api.GetManagedPrefixListEntriesResult{Entries: entries, NextToken: next}, v.revision(), err
+}
+
+// cidrOrder is a text that sorts as canonical CIDRs do: by address, then length.
+func cidrOrder(cidr string) string {
+	p, err := netip.ParsePrefix(cidr)
+	if err != nil {
+		return cidr
+	}
+	return fmt.Sprintf("%x/%03d", p.Addr().As16(), p.Bits())
 }
 
 // getManagedPrefixListAssociations lists the security groups whose rules name
@@ -65,7 +76,7 @@ func (s *Service) getManagedPrefixListAssociations(_ context.Context, caller Cal
 	for _, g := range groupsWithList(v.r, req.PrefixListId) {
 		out = append(out, api.PrefixListAssociation{ResourceId: g.Group.GroupId, ResourceOwner: g.Group.OwnerId})
 	}
-	out, next, err := pageOf(out, req.MaxResults, req.NextToken)
+	out, next, err := pageAsModelled(pageOf{caller, req, req.MaxResults, req.NextToken}, out, func(a api.PrefixListAssociation) string { return a.ResourceId })
 	return &api.GetManagedPrefixListAssociationsResult{PrefixListAssociations: out, NextToken: next}, v.revision(), err
 }
 
@@ -82,7 +93,7 @@ func (s *Service) describePrefixLists(_ context.Context, caller Caller, req *api
 		}
 		return nil, 0, api.Errorf(listKind.notFound, at, "the prefix list ID '%s' is not that of a service; see DescribeManagedPrefixLists for others", id)
 	}
-	none, next, err := page([]api.PrefixList{}, req.MaxResults, req.NextToken)
+	none, next, err := page(pageOf{caller, req, req.MaxResults, req.NextToken}, []api.PrefixList{}, func(l api.PrefixList) string { return l.PrefixListId })
 	return &api.DescribePrefixListsResult{PrefixLists: none, NextToken: next}, s.view(caller).revision(), err
 }
 

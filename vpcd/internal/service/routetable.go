@@ -129,6 +129,6 @@ func (s *Service) describeRouteTables(_ context.Context, caller Caller, req *api
 			out = append(out, rec.Table)
 		}
 	}
-	out, next, err := page(out, req.MaxResults, req.NextToken)
+	out, next, err := page(pageOf{caller, req, req.MaxResults, req.NextToken}, out, func(t api.RouteTable) string { return t.RouteTableId })
 	return &api.DescribeRouteTablesResult{RouteTables: out, NextToken: next}, v.revision(), err
 }

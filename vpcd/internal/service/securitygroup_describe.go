@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/internal/record"
@@ -26,7 +25,7 @@ func (s *Service) describeSecurityGroups(_ context.Context, who Caller, in *api.
 		return nil, 0, err
 	}
 	groups = slices.DeleteFunc(groups, func(g *record.SecurityGroup) bool { return !match(g) })
-	groups, next, err := page(groups, in.MaxResults, in.NextToken)
+	groups, next, err := page(pageOf{who, in, in.MaxResults, in.NextToken}, groups, groupKind.idOf)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -149,10 +148,7 @@ func (s *Service) describeSecurityGroupRules(_ context.Context, who Caller, in *
 		return nil, 0, err
 	}
 	rules = slices.DeleteFunc(rules, func(r *api.SecurityGroupRule) bool { return !match(r) })
-	slices.SortFunc(rules, func(a, b *api.SecurityGroupRule) int {
-		return strings.Compare(a.SecurityGroupRuleId, b.SecurityGroupRuleId)
-	})
-	rules, next, err := page(rules, in.MaxResults, in.NextToken)
+	rules, next, err := page(pageOf{who, in, in.MaxResults, in.NextToken}, rules, func(r *api.SecurityGroupRule) string { return r.SecurityGroupRuleId })
 	if err != nil {
 		return nil, 0, err
 	}

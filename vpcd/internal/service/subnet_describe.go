@@ -88,6 +88,6 @@ func (s *Service) describeSubnets(_ context.Context, caller Caller, req *api.Des
 			out = append(out, shape)
 		}
 	}
-	out, next, err := page(out, req.MaxResults, req.NextToken)
+	out, next, err := page(pageOf{caller, req, req.MaxResults, req.NextToken}, out, func(n api.Subnet) string { return n.SubnetId })
 	return &api.DescribeSubnetsResult{Subnets: out, NextToken: next}, v.revision(), err
 }

@@ -323,6 +323,13 @@ var tagFilters = map[string]func(api.TagDescription) []string{
 	"resource-type": func(t api.TagDescription) []string { return []string{t.ResourceType} },
 }
 
+// tagOrder is by kind, resource and key: keys hold no 0, and ids are of one length
+// or apart in it.
+func tagOrder(t api.TagDescription) string {
+	kind := slices.IndexFunc(taggedKinds, func(k taggedKind) bool { return strings.HasPrefix(t.ResourceId, k.prefix) })
+	return strings.Join([]string{strconv.Itoa(kind), t.ResourceId, t.Key}, "\x00")
+}
+
 // describeTags lists one line per tag, by kind, resource and key.
 func (s *Service) describeTags(_ context.Context, caller Caller, req *api.DescribeTagsRequest) (*api.DescribeTagsResult, int64, error) {
 	match, err := matchFilters(req.Filters, tagFilters, func(t api.TagDescription) []api.Tag {
@@ -343,6 +350,6 @@ func (s *Service) describeTags(_ context.Context, caller Caller, req *api.Descri
 			}
 		}
 	}
-	out, next, err := page(out, req.MaxResults, req.NextToken)
+	out, next, err := page(pageOf{caller, req, req.MaxResults, req.NextToken}, out, tagOrder)
 	return &api.DescribeTagsResult{Tags: out, NextToken: next}, v.revision(), err
 }

@@ -83,6 +83,8 @@ func requestDigest(req any) string {
 	if json.Unmarshal(raw, &members) == nil {
 		delete(members, "DryRun")
 		delete(members, "ClientToken")
+		delete(members, "MaxResults")
+		delete(members, "NextToken")
 		if sorted, err := json.Marshal(members); err == nil {
 			raw = sorted
 		}

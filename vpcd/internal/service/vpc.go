@@ -337,6 +337,6 @@ func (s *Service) describeVpcs(_ context.Context, caller Caller, req *api.Descri
 			out = append(out, shape)
 		}
 	}
-	out, next, err := page(out, req.MaxResults, req.NextToken)
+	out, next, err := page(pageOf{caller, req, req.MaxResults, req.NextToken}, out, func(v api.Vpc) string { return v.VpcId })
 	return &api.DescribeVpcsResult{Vpcs: out, NextToken: next}, v.revision(), err
 }
