@@ -9,10 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
-	"github.com/vpcfabric/vpc/dataplane"
 	"github.com/vpcfabric/vpc/vpcd/internal/record"
 	"github.com/vpcfabric/vpc/vpcd/internal/service"
 	"github.com/vpcfabric/vpc/vpcd/internal/store"
@@ -20,78 +18,6 @@ import (
 
 // CheckLimit refuses an unknown quota or an impossible value.
 func CheckLimit(name string, value int64) error { return service.CheckLimit(name, value) }
-
-// CleanupOptions say what to remove.
-type CleanupOptions struct {
-	Name      string
-	All       bool
-	Force     bool
-	DataDir   string
-	PurgeData bool
-}
-
-// Cleanup removes the kernel objects of one host, or of every host whose daemon
-// does not run, and returns their names.
-func Cleanup(ctx context.Context, o CleanupOptions) ([]string, error) {
-	names := []string{o.Name}
-	if o.All {
-		var err error
-		if names, err = dataplane.Hosts(); err != nil {
-			return nil, err
-		}
-	} else if err := CheckName(o.Name); err != nil {
-		return nil, err
-	}
-	if o.PurgeData && inUse(o.DataDir) {
-		return nil, fmt.Errorf("%w: --purge-data: a vpcd runs on %s; stop it first", ErrRefused, o.DataDir)
-	}
-	return cleanupEach(ctx, names, o)
-}
-
-// cleanupEach goes on past hosts that refuse, and names them in the error.
-func cleanupEach(ctx context.Context, names []string, o CleanupOptions) ([]string, error) {
-	var (
-		removed []string
-		errs    []error
-	)
-	for _, name := range names {
-		if err := cleanupOne(ctx, name, o); err != nil {
-			errs = append(errs, fmt.Errorf("host %s: %w", name, err))
-			continue
-		}
-		removed = append(removed, name)
-	}
-	return removed, errors.Join(errs...)
-}
-
-func cleanupOne(ctx context.Context, name string, o CleanupOptions) error {
-	lock, err := lockHost(name, "cleaning up")
-	if err != nil {
-		return fmt.Errorf("%w; stop it first", err)
-	}
-	defer func() {
-		os.Remove(filepath.Join(runDir, name+".lock"))
-		lock.Close()
-		os.Remove(runDir) // only when it is empty
-	}()
-	if !o.Force {
-		attached, err := dataplane.Attached(ctx, name)
-		if err != nil {
-			return err
-		}
-		if len(attached) > 0 {
-			slices.Sort(attached)
-			return fmt.Errorf("%w: %d workloads are attached (%s); detach them, or use --force", ErrRefused, len(attached), strings.Join(attached, ", "))
-		}
-	}
-	if err := dataplane.Cleanup(ctx, name); err != nil {
-		return err
-	}
-	if !o.PurgeData {
-		return nil
-	}
-	return os.RemoveAll(o.DataDir)
-}
 
 // backupSocket is where the daemon hands out copies; it is no action, because an
 // answer of any size does not fit one.
@@ -205,7 +131,7 @@ func copyStore(ctx context.Context, dataDir string, w io.Writer) error {
 
 // copyStopped opens the store of a daemon that does not run.
 func copyStopped(ctx context.Context, dataDir string, w io.Writer) error {
-	dir := filepath.Join(dataDir, "store")
+	dir := filepath.Join(dataDir, storeDir)
 	if _, err := os.Stat(dir); err != nil {
 		return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
 	}
@@ -227,7 +153,7 @@ func Restore(ctx context.Context, file, dataDir string) error {
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
 		return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
 	}
-	err := store.Restore(ctx, file, filepath.Join(dataDir, "store"))
+	err := store.Restore(ctx, file, filepath.Join(dataDir, storeDir))
 	if err != nil && errors.Is(missing, os.ErrNotExist) {
 		os.Remove(dataDir)
 	}
@@ -247,7 +173,7 @@ const indicesBetween = 1 << 20
 // skipAhead moves every sequence past what may have been given out after the
 // copy was made: the kernel may still hold state under those indices.
 func skipAhead(ctx context.Context, dataDir string) error {
-	st, err := store.Open(ctx, store.Config{Dir: filepath.Join(dataDir, "store"), Decode: record.Decode})
+	st, err := store.Open(ctx, store.Config{Dir: filepath.Join(dataDir, storeDir), Decode: record.Decode})
 	if err != nil {
 		return err
 	}

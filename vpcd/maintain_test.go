@@ -200,9 +200,9 @@ func TestCleanup(t *testing.T) {
 	options := CleanupOptions{Name: cfg.Name, DataDir: cfg.DataDir}
 	refuses := func(o CleanupOptions, words ...string) {
 		t.Helper()
-		removed, err := Cleanup(t.Context(), o)
-		if !errors.Is(err, ErrRefused) || len(removed) != 0 {
-			t.Fatalf("removed %v, %v", removed, err)
+		done, err := Cleanup(t.Context(), o)
+		if !errors.Is(err, ErrRefused) || len(done.Removed) != 0 || done.Purged {
+			t.Fatalf("%+v, %v", done, err)
 		}
 		for _, w := range words {
 			if !strings.Contains(err.Error(), w) {
@@ -221,8 +221,8 @@ func TestCleanup(t *testing.T) {
 	if err != nil || len(attached) != 1 {
 		t.Fatalf("after a refusal %v, %v are attached", attached, err)
 	}
-	if removed, err := Cleanup(t.Context(), forced); err != nil || !slices.Equal(removed, []string{cfg.Name}) {
-		t.Fatalf("removed %v, %v", removed, err)
+	if done, err := Cleanup(t.Context(), forced); err != nil || !slices.Equal(done.Removed, []string{cfg.Name}) {
+		t.Fatalf("%+v, %v", done, err)
 	}
 	absent(t, filepath.Join(runDir, cfg.Name+".lock"))
 	if hosts, err := dataplane.Hosts(); err != nil || slices.Contains(hosts, cfg.Name) {
@@ -251,9 +251,9 @@ func TestCleanupEach(t *testing.T) {
 	running, stopped := start(t, config(t)), start(t, config(t))
 	stopped.settle(t)
 	stopped.stop(t)
-	removed, err := cleanupEach(t.Context(), []string{running.Name, stopped.Name}, CleanupOptions{All: true})
-	if !slices.Equal(removed, []string{stopped.Name}) || !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), running.Name) {
-		t.Errorf("removed %v, %v", removed, err)
+	done, err := cleanupEach(t.Context(), []string{running.Name, stopped.Name}, CleanupOptions{All: true})
+	if !slices.Equal(done.Removed, []string{stopped.Name}) || !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), running.Name) {
+		t.Errorf("%+v, %v", done, err)
 	}
 	hosts, err := dataplane.Hosts()
 	if err != nil || !slices.Contains(hosts, running.Name) || slices.Contains(hosts, stopped.Name) {
@@ -275,8 +275,9 @@ func TestPurgeOfAnother(t *testing.T) {
 func TestCleanupOfNothing(t *testing.T) {
 	cfg := config(t)
 	for range 2 {
-		if _, err := Cleanup(context.Background(), CleanupOptions{Name: cfg.Name}); err != nil {
-			t.Error(err)
+		done, err := Cleanup(context.Background(), CleanupOptions{Name: cfg.Name, DataDir: cfg.DataDir, PurgeData: true})
+		if err != nil || len(done.Removed) != 0 || !slices.Equal(done.Absent, []string{cfg.Name}) || done.Purged {
+			t.Errorf("%+v, %v", done, err)
 		}
 	}
 	if _, err := Cleanup(t.Context(), CleanupOptions{Name: "../etc"}); !errors.Is(err, ErrRefused) {

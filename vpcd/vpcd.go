@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -143,15 +143,15 @@ func Run(ctx context.Context, cfg Config) error {
 	if port != nil {
 		defer port.Close()
 	}
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+	if err := makeDataDir(cfg.DataDir); err != nil {
 		return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
 	}
-	st, err := store.Open(ctx, store.Config{Dir: filepath.Join(cfg.DataDir, "store"), Decode: record.Decode, Logger: cfg.Logger, Step: cfg.Step})
+	st, err := store.Open(ctx, store.Config{Dir: filepath.Join(cfg.DataDir, storeDir), Decode: record.Decode, Logger: cfg.Logger, Step: cfg.Step})
 	if err != nil {
 		return refusedStore(err)
 	}
 	defer st.Close()
-	box, err := seal.Open(filepath.Join(cfg.DataDir, "seal.key"))
+	box, err := seal.Open(filepath.Join(cfg.DataDir, sealFile))
 	if err != nil {
 		return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
 	}
@@ -177,7 +177,10 @@ func Run(ctx context.Context, cfg Config) error {
 	})
 	src, err := newSource(ctx, st, cfg.Name)
 	if err != nil {
-		return err
+		return refusedStore(err)
+	}
+	if err := ownDataDir(cfg.DataDir, cfg.Name); err != nil {
+		return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
 	}
 	a := agent.New(agent.Config{
 		Host: cfg.Name, MTU: cfg.MTU, Version: cfg.Version, Kernel: dp, Source: src,
@@ -251,10 +254,7 @@ func waitUntil(ctx context.Context, handlers map[string]service.Handler) map[str
 
 // refusedStore marks what the operator has to settle before the daemon can run.
 func refusedStore(err error) error {
-	if full := new(store.DiskFullError); errors.As(err, &full) {
-		return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
-	}
-	for _, known := range []error{store.ErrInUse, store.ErrNewerLayout, store.ErrCorrupt} {
+	for _, known := range []error{syscall.ENOSPC, store.ErrInUse, store.ErrNewerLayout, store.ErrCorrupt} {
 		if errors.Is(err, known) {
 			return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
 		}

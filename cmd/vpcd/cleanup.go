@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -18,10 +19,8 @@ func cleanupCmd() *cobra.Command {
 		Example: "  vpcd cleanup\n  vpcd cleanup --all --force\n  vpcd cleanup --name lab --data-dir /tmp/lab --purge-data",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			removed, err := vpcd.Cleanup(cmd.Context(), o)
-			for _, name := range removed {
-				fmt.Fprintf(cmd.OutOrStdout(), "host %s removed\n", name)
-			}
+			done, err := vpcd.Cleanup(cmd.Context(), o)
+			printCleaned(cmd.OutOrStdout(), done, o.DataDir)
 			return err
 		},
 	}
@@ -30,6 +29,21 @@ func cleanupCmd() *cobra.Command {
 	f.BoolVar(&o.All, "all", false, "every host on this machine")
 	f.BoolVar(&o.Force, "force", false, "also with workloads attached; a running daemon is left alone")
 	f.StringVar(&o.DataDir, "data-dir", defaultDataDir, "state directory, for --purge-data")
-	f.BoolVar(&o.PurgeData, "purge-data", false, "remove the state directory as well")
+	f.BoolVar(&o.PurgeData, "purge-data", false, "remove what vpcd keeps in the state directory as well")
 	return cmd
+}
+
+func printCleaned(w io.Writer, done vpcd.Cleaned, dir string) {
+	for _, name := range done.Removed {
+		fmt.Fprintf(w, "host %s removed\n", name)
+	}
+	for _, name := range done.Absent {
+		fmt.Fprintf(w, "nothing of host %s is here\n", name)
+	}
+	switch {
+	case done.Kept != "":
+		fmt.Fprintf(w, "records in %s removed; the directory stays, because %s\n", dir, done.Kept)
+	case done.Purged:
+		fmt.Fprintf(w, "data directory %s removed\n", dir)
+	}
 }

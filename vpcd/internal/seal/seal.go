@@ -146,6 +146,21 @@ func sweep(dir *os.File, path string) error {
 	return err
 }
 
+// Remove deletes the key at path, and what a crash has left of making it.
+// A key that is not there is no error.
+func Remove(path string) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("seal key: %w", err)
+	}
+	defer dir.Close()
+	err = sweep(dir, path)
+	if gone := os.Remove(path); !errors.Is(gone, fs.ErrNotExist) {
+		err = errors.Join(err, gone)
+	}
+	return err
+}
+
 // createKey makes the file whole or not at all: it is written under another
 // name, and linking it refuses to replace a key that somebody else has made
 // meanwhile. That one then is the key, and this is no error.
