@@ -61,6 +61,20 @@ func ownDataDir(path, host string) error {
 	return err
 }
 
+// sayLost warns of secrets that the seal key does not open. Nothing else says
+// that a key was lost: EC2's clients are told no more than of a wrong secret.
+func sayLost(cfg Config, box *seal.Box, lost int) {
+	if lost == 0 {
+		return
+	}
+	what := "the seal key is not the one that access keys were made with"
+	if box.Made() {
+		what = "the seal key was missing and a new one was made"
+	}
+	cfg.Logger.Warn(what+": their secrets cannot be read; stop vpcd and put the old file back, or delete the keys and make new ones",
+		"path", filepath.Join(cfg.DataDir, sealFile), "access keys", lost)
+}
+
 // ownerOf is the host that a data directory belongs to, "" for none yet. One
 // without the file is asked for its records.
 func ownerOf(ctx context.Context, path string) (string, error) {

@@ -191,6 +191,7 @@ func Run(ctx context.Context, cfg Config) error {
 		Seal: box, EC2Endpoint: endpoint,
 	})
 	src.release = svc.Release
+	sayLost(cfg, box, svc.LostKeys())
 	handlers := waitUntil(ctx, svc.Handlers())
 	srv := wire.NewServer(handlers, wire.Options{DefaultAccount: cfg.Account, Logger: cfg.Logger})
 

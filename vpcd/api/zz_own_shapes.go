@@ -11,6 +11,7 @@ type AccessKey struct {
 	AccountId       string     `json:"AccountId,omitempty" ec2:"query=AccountId,xml=accountId"`
 	Name            string     `json:"Name,omitempty" ec2:"query=Name,xml=name"`
 	CreateTime      *time.Time `json:"CreateTime,omitempty" ec2:"query=CreateTime,xml=createTime"`
+	Problem         string     `json:"Problem,omitempty" ec2:"query=Problem,xml=problem"`
 }
 
 // AttachWorkloadRequest is the request of action AttachWorkload.

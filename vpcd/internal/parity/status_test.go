@@ -14,7 +14,6 @@ var statuses = []string{"enforced", "recorded", "obeyed", "ignored", "refused"}
 type statusTable struct {
 	lines []*statusLine
 	via   map[string]string   // action: how a script spells it
-	gone  [][]string          // resource, its absent actions
 	rows  map[string][]status // by action, in the order of the model
 }
 
@@ -70,8 +69,6 @@ func (s *statusTable) read(t *testing.T, line string) {
 	case len(words) == 0 || strings.HasPrefix(line, "#"):
 	case words[0] == "via" && len(words) > 2:
 		s.via[words[1]] = strings.Join(words[2:], " ")
-	case words[0] == "absent" && len(words) > 2:
-		s.gone = append(s.gone, words[1:])
 	case len(words) < 4 || !slices.Contains(statuses, words[1]):
 		t.Errorf("testdata/status.txt: %q is not ACTION STATUS TEST PATH...", line)
 	default:

@@ -28,13 +28,20 @@ const format = 1
 var ErrSealed = errors.New("it was sealed with another key or for another record, or was changed since")
 
 // Box seals and opens with one key. It may be used by many at once.
-type Box struct{ aead cipher.AEAD }
+type Box struct {
+	aead cipher.AEAD
+	made bool
+}
+
+// Made reports whether Open had to make the key: then it opens nothing that was
+// sealed before.
+func (b *Box) Made() bool { return b.made }
 
 // Open reads the key at path, or makes one where there is no file. It refuses
 // a file that others may read or write, that belongs to another user, or that
 // is not a key; the error names the path and the remedy.
 func Open(path string) (*Box, error) {
-	key, err := findKey(path)
+	key, made, err := findKey(path)
 	if err != nil {
 		return nil, err
 	}
@@ -46,30 +53,30 @@ func Open(path string) (*Box, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal key %s: %w", path, err)
 	}
-	return &Box{aead: aead}, nil
+	return &Box{aead: aead, made: made}, nil
 }
 
 // findKey reads the key or makes it. The lock on the directory keeps two who
 // start at once from taking what the other is making for the rest of a crash.
-func findKey(path string) ([]byte, error) {
+func findKey(path string) (key []byte, made bool, err error) {
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
-		return nil, fmt.Errorf("seal key: %w", err)
+		return nil, false, fmt.Errorf("seal key: %w", err)
 	}
 	defer dir.Close()
 	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
-		return nil, fmt.Errorf("seal key: lock %s: %w", dir.Name(), err)
+		return nil, false, fmt.Errorf("seal key: lock %s: %w", dir.Name(), err)
 	}
 	if err := sweep(dir, path); err != nil {
-		return nil, fmt.Errorf("seal key: %w", err)
+		return nil, false, fmt.Errorf("seal key: %w", err)
 	}
-	key, err := readKey(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	key, err = readKey(path)
+	if made = errors.Is(err, fs.ErrNotExist); made {
 		if err = createKey(path); err == nil {
 			key, err = readKey(path)
 		}
 	}
-	return key, err
+	return key, made, err
 }
 
 // Seal encrypts plain. context is not stored: it says what the secret belongs

@@ -239,3 +239,26 @@ func TestAReadOnlyKey(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestMade: a new key says that it is new, once, and Remove takes it and what a
+// crash left of it.
+func TestMade(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "seal.key")
+	for _, want := range []bool{true, false} {
+		box, err := Open(path)
+		if err != nil || box.Made() != want {
+			t.Errorf("made: %v, want %t", err, want)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), unfinished(path)+"1"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := Remove(path); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}

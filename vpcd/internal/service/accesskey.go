@@ -72,6 +72,20 @@ func (s *Service) openKey(rec *record.AccessKey) (secret string, err error) {
 	return string(plain), nil
 }
 
+// LostKeys is how many access keys, of whatever account, have a secret that
+// cannot be opened: the seal key is not the one they were made with.
+func (s *Service) LostKeys() (lost int) {
+	if s.seal == nil {
+		return 0
+	}
+	for _, rec := range store.List[*record.AccessKey](s.store.Snapshot(), record.AccessKeys) {
+		if _, err := s.openKey(rec); err != nil {
+			lost++
+		}
+	}
+	return lost
+}
+
 // createAccessKey is the only action beside GetEnvironment that shows a secret.
 // Codes: InvalidParameterValue and InvalidAccessKey.Duplicate for the name,
 // AccessKeyLimitExceeded, UnsupportedOperation without a seal key.
@@ -192,7 +206,11 @@ func (s *Service) describeAccessKeys(_ context.Context, caller Caller, req *api.
 	var out []api.AccessKey
 	for _, rec := range accessKeys(v.r, caller) {
 		if len(req.AccessKeyIds) == 0 || slices.Contains(req.AccessKeyIds, rec.AccessKeyId) {
-			out = append(out, describedKey(rec))
+			shape := describedKey(rec)
+			if _, err := s.openKey(rec); err != nil {
+				shape.Problem = err.Error()
+			}
+			out = append(out, shape)
 		}
 	}
 	out, next, err := page(pageOf{caller, req, req.MaxResults, req.NextToken}, out, func(k api.AccessKey) string { return k.AccessKeyId })

@@ -203,7 +203,7 @@ func TestWithoutAWireOrASeal(t *testing.T) {
 // TestALostSealKey: the keys cannot be used any more, everybody is told why,
 // and they can be listed, deleted and made anew.
 func TestALostSealKey(t *testing.T) {
-	b := newSealedBench(t)
+	b := newSealedBench(t, func(c *Config) { c.HostName = "h1" })
 	key, env := b.accessKey("ci"), do[api.GetEnvironmentResult](b, &api.GetEnvironmentRequest{})
 	b.seal = newSeal(t)
 	_, err := b.AccessKey(t.Context(), key.AccessKeyId)
@@ -214,8 +214,15 @@ func TestALostSealKey(t *testing.T) {
 	if e := refused(t, err, "IncorrectState", ""); !strings.Contains(e.Message, "seal.key") || !strings.Contains(e.Hint, env.AccessKeyId) {
 		t.Errorf("nobody would know what to do: %s (%s)", e.Message, e.Hint)
 	}
-	if n := len(do[api.DescribeAccessKeysResult](b, &api.DescribeAccessKeysRequest{}).AccessKeys); n != 2 {
-		t.Errorf("%d keys are listed", n)
+	fresh := b.accessKey("fresh")
+	for _, k := range do[api.DescribeAccessKeysResult](b, &api.DescribeAccessKeysRequest{}).AccessKeys {
+		if lost := strings.Contains(k.Problem, "seal.key"); lost != (k.AccessKeyId != fresh.AccessKeyId) {
+			t.Errorf("listed as %+v", k)
+		}
+	}
+	b.report("h1", 1)
+	if h := do[api.DescribeHostsResult](b, &api.DescribeHostsRequest{}).Hosts[0]; b.LostKeys() != 2 || !*h.Ready || len(h.Reasons) != 1 || !strings.Contains(h.Reasons[0], "2 access keys") {
+		t.Errorf("%d keys are lost; host %+v", b.LostKeys(), h)
 	}
 	do[api.DeleteAccessKeyResult](b, &api.DeleteAccessKeyRequest{AccessKeyId: env.AccessKeyId})
 	if again := do[api.GetEnvironmentResult](b, &api.GetEnvironmentRequest{}); again.AccessKeyId == env.AccessKeyId {

@@ -117,7 +117,9 @@ func (c *change) instanceAt(target string) (*record.Instance, error) {
 		}
 		return nil, ambiguous(target, found)
 	}
-	return nil, api.Errorf("InvalidTarget.NotFound", "Target", "nothing is attached to %s: DescribeInstances lists what is", quote(target))
+	e := api.Errorf("InvalidTarget.NotFound", "Target", "nothing is attached to %s", quote(target))
+	e.Hint = "vpc eni list"
+	return nil, e
 }
 
 // containerPrefix says whether target is the start of a container's id, as

@@ -57,9 +57,13 @@ func (s *Service) describeHosts(ctx context.Context, caller Caller, _ *api.Descr
 // refuses writes makes its host degraded: nothing can be changed any more.
 func (s *Service) addStoreHealth(ctx context.Context, h *api.Host) {
 	health := s.store.Health(ctx)
-	h.StoreRevision = api.Ptr(health.Revision)
+	h.StoreRevision = api.Ptr(s.newestToApply(h.HostName))
 	h.StoreSizeBytes = api.Ptr(health.SizeBytes)
 	h.StoreAlarm = api.Ptr(health.Alarm)
+	if lost := s.LostKeys(); lost > 0 {
+		// Nothing that the host does depends on it, so it is as ready as before.
+		h.Reasons = append(slices.Clone(h.Reasons), fmt.Sprintf("the secrets of %d access keys cannot be read with this seal.key; `vpc access-key list` marks them", lost))
+	}
 	var reasons []string
 	if health.Alarm {
 		reasons = append(reasons, "the store refuses writes: "+health.Reason)
@@ -75,6 +79,16 @@ func (s *Service) addStoreHealth(ctx context.Context, h *api.Host) {
 	if h.State == api.HostStateReady {
 		h.State = api.HostStateDegraded
 	}
+}
+
+// newestToApply is the store's revision without the host's own report of what it
+// has applied, which would leave it one behind for ever.
+func (s *Service) newestToApply(host string) int64 {
+	sn := s.store.Snapshot()
+	if report, ok := sn.ModRevision(record.Statuses + host); ok && report == sn.Revision() {
+		return report - 1
+	}
+	return sn.Revision()
 }
 
 // waitApplied returns when every host has applied the revision. When ctx ends

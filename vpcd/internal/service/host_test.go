@@ -63,6 +63,25 @@ func TestDescribeHosts(t *testing.T) {
 	}
 }
 
+// TestAppliedIsUpToDate: a host that has applied everything is at the store's
+// revision, though its report of that is one more; a change after it is not in.
+func TestAppliedIsUpToDate(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.HostName = "h1" })
+	b.vpc("10.0.0.0/16")
+	b.report("h1", b.store.Snapshot().Revision())
+	behind := func() int64 {
+		h := do[api.DescribeHostsResult](b, &api.DescribeHostsRequest{}).Hosts[0]
+		return *h.StoreRevision - *h.AppliedRevision
+	}
+	if n := behind(); n != 0 {
+		t.Errorf("an idle host is %d behind", n)
+	}
+	b.vpc("10.1.0.0/16")
+	if behind() <= 0 {
+		t.Error("a change that is not applied does not show")
+	}
+}
+
 func TestARecordThatCannotBeReadShows(t *testing.T) {
 	const damaged = record.Vpcs + "vpc-1"
 	var reads atomic.Int32

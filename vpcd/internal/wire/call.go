@@ -31,6 +31,9 @@ type codec struct {
 // lookup finds the action that a request names.
 func (s *core) lookup(name string) (api.Action, error) {
 	a, ok := api.Actions[name]
+	if !ok && api.IsAbsent(name) {
+		return api.Action{}, api.Errorf("InvalidAction", "", "the action %s is EC2's and not built yet", name)
+	}
 	if !ok {
 		return api.Action{}, api.Errorf("InvalidAction", "", "there is no action %q", api.Printable(name))
 	}

@@ -52,13 +52,23 @@ func (s *session) listKeys() error {
 	if err != nil {
 		return doing("list access keys", err)
 	}
-	t := &table{head: []string{"NAME", "ID", "CREATED", "OWNER"}, wide: 3}
-	var ids []string
+	t := &table{head: []string{"NAME", "ID", "CREATED", "SECRET", "OWNER"}, wide: 4}
+	var ids, lost []string
 	for _, k := range res.AccessKeys {
 		ids = append(ids, k.AccessKeyId)
-		t.add(k.Name, k.AccessKeyId, timeText(k.CreateTime), k.AccountId)
+		secret := "sealed"
+		if k.Problem != "" {
+			secret = "lost"
+			lost = append(lost, k.Problem)
+		}
+		t.add(k.Name, k.AccessKeyId, timeText(k.CreateTime), secret, k.AccountId)
 	}
-	return s.emit(res, ids, func() { s.print(t) })
+	return s.emit(res, ids, func() {
+		s.print(t)
+		for _, problem := range lost {
+			s.say("%s", problem)
+		}
+	})
 }
 
 // removeKeys waits for no kernel: keys are not its business.

@@ -10,7 +10,9 @@ func (s *session) verifyCommand() *cobra.Command {
 	var host string
 	cmd := verb("verify", "Compare store, plan and kernel", "vpc verify", args(0, 0),
 		func(*cobra.Command, []string) error { return s.verify(host) })
-	cmd.Long = "Compare store, plan and kernel, map contents included. Exit code 10 when they differ."
+	cmd.Long = "Compare store, plan and kernel, map contents included. Exit code 10 when they differ.\n" +
+		"A difference that is there again after 5 s is one that vpcd could not repair. What a workload does\n" +
+		"to its own interface, such as taking it down, is one until it is repaired."
 	cmd.Flags().StringVar(&host, "host", "", "the host to look at (default: this one)")
 	return cmd
 }
