@@ -3,6 +3,8 @@ package vpcd
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -114,5 +116,33 @@ func TestDataDirOfOthers(t *testing.T) {
 	other := int(info.Sys().(*syscall.Stat_t).Uid) + 1
 	if err := checkDataDir(dir, info, other); err == nil || !strings.Contains(err.Error(), "chown") {
 		t.Errorf("another user's: %v", err)
+	}
+}
+
+// TestAFullDiskRefusesTheStart, in whatever part of it the disk was full.
+func TestAFullDiskRefusesTheStart(t *testing.T) {
+	for _, err := range []error{&store.DiskFullError{Dir: "/d"}, fmt.Errorf("store: %w", &os.PathError{Op: "write", Path: "/d", Err: syscall.ENOSPC})} {
+		if err = refusedStore(err); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "--data-dir") || !strings.Contains(err.Error(), "/d") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// TestALostKeyIsSaid when vpcd starts, and nothing where none is lost.
+func TestALostKeyIsSaid(t *testing.T) {
+	dir := t.TempDir()
+	for want, lost := range map[string]int{"": 0, "was missing and a new one was made": 2, "is not the one": 1} {
+		box, err := seal.Open(filepath.Join(dir, fmt.Sprint(lost)))
+		if lost == 1 {
+			box, err = seal.Open(filepath.Join(dir, fmt.Sprint(lost)))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log strings.Builder
+		sayLost(Config{DataDir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))}, box, lost)
+		if (log.Len() > 0) != (lost > 0) || !strings.Contains(log.String(), want) {
+			t.Errorf("%d lost: %q", lost, log.String())
+		}
 	}
 }

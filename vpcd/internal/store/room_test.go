@@ -110,7 +110,12 @@ func fillDisk(dir string) (err error) {
 	block := make([]byte, 1<<20)
 	// At once after a commit, which is in etcd's memory for up to 100 ms more.
 	for n := range 20 {
-		if err := write(n); err != nil {
+		if _, err := s.Update(context.Background(), func(tx *Tx) error {
+			for i := range 100 {
+				tx.Put(fmt.Sprintf("%sb/%d/%d", Prefix, n, i), counter{i})
+			}
+			return nil
+		}); err != nil {
 			return err
 		}
 	}
@@ -118,6 +123,11 @@ func fillDisk(dir string) (err error) {
 		return err
 	}
 	if err := refill(f, block); err != nil {
+		return err
+	}
+	// What was committed reaches the file all the same.
+	s.embedded.etcd.Server.Backend().ForceCommit()
+	if err := s.embedded.fate.err(); err != nil {
 		return err
 	}
 	for n := range 100 {

@@ -34,6 +34,17 @@ func TestAccessKeys(t *testing.T) {
 	}
 }
 
+// TestALostSecretIsMarked, and under the table it says what to do.
+func TestALostSecretIsMarked(t *testing.T) {
+	b := newBench(t)
+	b.ok("access-key create ci")
+	b.keys[0].Problem = "put the seal.key back"
+	out := b.ok("access-key list")
+	if lines := strings.Split(out, "\n"); !strings.HasSuffix(lines[1], " lost") || !strings.Contains(out, b.keys[0].Problem) {
+		t.Errorf("listed as\n%s", out)
+	}
+}
+
 func TestASecretIsShownOnce(t *testing.T) {
 	b := newBench(t)
 	var made struct{ AccessKey api.AccessKey }
