@@ -126,9 +126,15 @@ func fillDisk(dir string) (err error) {
 		return err
 	}
 	// What was committed reaches the file all the same.
-	s.embedded.etcd.Server.Backend().ForceCommit()
-	if err := s.embedded.fate.err(); err != nil {
-		return err
+	committed := make(chan struct{})
+	go func() {
+		s.embedded.etcd.Server.Backend().ForceCommit()
+		close(committed)
+	}()
+	select {
+	case <-committed:
+	case <-s.embedded.fate.sealed:
+		return fmt.Errorf("etcd could not write what it had answered: %w", s.embedded.fate.reason)
 	}
 	for n := range 100 {
 		var full *DiskFullError
