@@ -131,6 +131,29 @@ func TestApplyCarriesTrafficAndSettles(t *testing.T) {
 	}
 }
 
+// TestListThatCannotBe: rules that the programs could not hold concern the
+// interfaces they are for, and nobody else.
+func TestListThatCannotBe(t *testing.T) {
+	d, name := openTest(t)
+	h := twoSubnets(t, name)
+	var many []spec.Rule
+	for i := range 1100 {
+		many = append(many, spec.Rule{Protocol: 6, FromPort: int32(i), ToPort: int32(i), Prefix: netip.MustParsePrefix("10.0.0.0/8"), ID: uint32(i + 2)})
+	}
+	id, set := spec.MakeRuleSet(many)
+	h.RuleSets[id] = set
+	p := h.Ports[2]
+	p.Ingress = id
+	h.Ports[2] = p
+	rep, err := d.Apply(t.Context(), h)
+	if err == nil || !rep.Isolated || !rep.Up[1] || rep.Up[2] || !rep.Up[3] {
+		t.Errorf("%v, isolated %v, up %v; want all but 2", err, rep.Isolated, rep.Up)
+	}
+	if err := ping(h.Ports[1].Netns, "10.0.2.12"); err != nil {
+		t.Error("the others: ", err)
+	}
+}
+
 // TestOneBrokenWorkloadIsItsOwnProblem: whoever occupies the name of his own
 // interface fails alone.
 func TestOneBrokenWorkloadIsItsOwnProblem(t *testing.T) {

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/vpcfabric/vpc/bpf"
 	"github.com/vpcfabric/vpc/dataplane/delta"
@@ -14,7 +15,7 @@ import (
 // blame finds the interfaces that a failed Apply left incomplete. isolated is
 // false when something failed that is not one interface's own: then nobody
 // knows who is affected.
-func (d *Dataplane) blame(err error) (failed map[spec.ENI]bool, isolated bool) {
+func (d *Dataplane) blame(h *spec.Host, err error) (failed map[spec.ENI]bool, isolated bool) {
 	owner := make(map[maps.Slot]spec.ENI, len(d.slots.port))
 	for eni, slot := range d.slots.port {
 		owner[slot] = eni
@@ -24,6 +25,12 @@ func (d *Dataplane) blame(err error) (failed map[spec.ENI]bool, isolated bool) {
 		eni, ok := spec.ENI(0), false
 		if e := (*delta.KeyError)(nil); errors.As(leaf, &e) {
 			held := (*nl.AdoptedError)(nil)
+			if k, isList := e.Key.(spec.RuleSetID); isList {
+				for _, eni := range portsWith(h, k) {
+					failed[eni] = true
+				}
+				continue
+			}
 			if k, isFDB := e.Key.(nl.FDBKey); isFDB {
 				eni, ok = spec.ENIOf(k.MAC)
 			} else if errors.As(leaf, &held) {
@@ -41,6 +48,18 @@ func (d *Dataplane) blame(err error) (failed map[spec.ENI]bool, isolated bool) {
 		failed[eni] = true
 	}
 	return failed, isolated
+}
+
+// portsWith are the interfaces that a rule list decides about.
+func portsWith(h *spec.Host, id spec.RuleSetID) []spec.ENI {
+	var out []spec.ENI
+	for eni, p := range h.Ports {
+		s := h.Subnets[p.Subnet]
+		if slices.Contains([]spec.RuleSetID{p.Egress, p.Ingress, s.ACLOut, s.ACLIn}, id) {
+			out = append(out, eni)
+		}
+	}
+	return out
 }
 
 // slotOf is the slot of the port that a key of any kind is about.

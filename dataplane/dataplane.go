@@ -124,7 +124,7 @@ func (d *Dataplane) Apply(ctx context.Context, h *spec.Host) (Report, error) {
 		d.Dirty()
 	}
 	var failed map[spec.ENI]bool
-	failed, rep.Isolated = d.blame(err)
+	failed, rep.Isolated = d.blame(h, err)
 	for eni := range h.Ports {
 		rep.Up[eni] = !failed[eni] && (err == nil || rep.Isolated)
 	}

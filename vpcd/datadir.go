@@ -75,11 +75,26 @@ func sayLost(cfg Config, box *seal.Box, lost int) {
 		"path", filepath.Join(cfg.DataDir, sealFile), "access keys", lost)
 }
 
+// namedOwner is what the file says, "" if it says nothing.
+func namedOwner(path string) string {
+	text, err := os.ReadFile(filepath.Join(path, ownerFile))
+	if name := strings.TrimSpace(string(text)); err == nil && CheckName(name) == nil {
+		return name
+	}
+	return ""
+}
+
+// withoutStore tells a directory that a purge has left half done: the owner's
+// name goes last.
+func withoutStore(path string) bool {
+	_, err := os.Lstat(filepath.Join(path, storeDir))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // ownerOf is the host that a data directory belongs to, "" for none yet. One
 // without the file is asked for its records.
 func ownerOf(ctx context.Context, path string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(path, ownerFile))
-	if name := strings.TrimSpace(string(text)); err == nil && CheckName(name) == nil {
+	if name := namedOwner(path); name != "" {
 		return name, nil
 	}
 	st, err := store.Open(ctx, store.Config{Dir: filepath.Join(path, storeDir), Decode: record.Decode})
@@ -107,6 +122,9 @@ func purgeable(ctx context.Context, path string) (owner string, there bool, err 
 	case !info.IsDir():
 		return "", false, fmt.Errorf("%s is no directory", path)
 	}
+	if owner := namedOwner(path); owner != "" && withoutStore(path) {
+		return owner, true, nil
+	}
 	if err := store.CheckOurs(filepath.Join(path, storeDir)); err != nil {
 		return "", false, fmt.Errorf("%s is not a data directory of vpcd, and nothing was removed: %w", path, err)
 	}
@@ -122,8 +140,10 @@ func purgeable(ctx context.Context, path string) (owner string, there bool, err 
 // purge removes what vpcd has put into a data directory, by name, and the
 // directory if that was all. Else kept says why it is still there.
 func purge(path string) (kept string, err error) {
-	if err := store.Remove(filepath.Join(path, storeDir)); err != nil && !errors.Is(err, syscall.ENOTEMPTY) {
-		return "", err
+	if !withoutStore(path) {
+		if err := store.Remove(filepath.Join(path, storeDir)); err != nil && !errors.Is(err, syscall.ENOTEMPTY) {
+			return "", err
+		}
 	}
 	errs := []error{seal.Remove(filepath.Join(path, sealFile))}
 	for _, name := range []string{backupSocket, ownerFile + ".new", ownerFile} {

@@ -94,6 +94,20 @@ func TestPurgeTakesOurs(t *testing.T) {
 	}
 }
 
+// TestPurgeGoesOn: one that was cut off behind the store is finished by the next.
+func TestPurgeGoesOn(t *testing.T) {
+	needRoot(t)
+	dir := dataOf(t, "cut")
+	if err := store.Remove(filepath.Join(dir, storeDir)); err != nil {
+		t.Fatal(err)
+	}
+	done, err := Cleanup(t.Context(), CleanupOptions{Name: "cut", DataDir: dir, PurgeData: true})
+	if err != nil || !done.Purged || done.Kept != "" {
+		t.Errorf("%+v, %v", done, err)
+	}
+	absent(t, dir)
+}
+
 // TestDataDirOfOthers: nobody else may be able to put files there.
 func TestDataDirOfOthers(t *testing.T) {
 	dir := t.TempDir()

@@ -3,6 +3,8 @@ package flows
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -37,7 +39,8 @@ type Hit struct {
 // CPUs. What found no room is counted by nobody.
 func (t *Table) RuleHits() ([]Hit, error) {
 	now := monotonic()
-	var out []Hit
+	// The kernel begins its walk anew when the element it stands on is deleted.
+	counted := map[Rule]Hit{}
 	err := t.eachHit(func(k bpf.HitKey, cells []bpf.HitCount) {
 		h, last := Hit{Rule: ruleOf(k)}, uint64(0)
 		for _, c := range cells {
@@ -45,9 +48,9 @@ func (t *Table) RuleHits() ([]Hit, error) {
 			last = max(last, c.Last)
 		}
 		h.Last = since(last, now)
-		out = append(out, h)
+		counted[h.Rule] = h
 	})
-	return out, err
+	return slices.Collect(maps.Values(counted)), err
 }
 
 func ruleOf(k bpf.HitKey) Rule {

@@ -173,7 +173,9 @@ func TestPorts(t *testing.T) {
 	if err := ports.Put(ctx, bpf.MaxPorts, port); err == nil {
 		t.Error("a slot beyond the table was written")
 	}
-	if err := ports.Put(ctx, 1, maps.Port{ENI: 5, Egress: ids[0], Ingress: ids[0]}); err == nil {
+	bare := port
+	bare.ACLOut, bare.ACLIn = spec.RuleSetID{}, spec.RuleSetID{}
+	if err := ports.Put(ctx, 1, bare); err == nil {
 		t.Error("a port was opened without a network ACL")
 	}
 	empty, _ := spec.MakeRuleSet(nil)
@@ -181,6 +183,48 @@ func TestPorts(t *testing.T) {
 	closed := port
 	closed.ENI, closed.Egress, closed.Ingress, closed.ACLOut, closed.Cut, closed.Tap = 6, empty, empty, emptyACL, true, true
 	lives(t, ports, map[maps.Slot]maps.Port{1: port, bpf.MaxPorts - 1: closed})
+}
+
+// TestPortWithoutItsList: a port whose new rules cannot be had does not keep the
+// old ones, which may be what was revoked; what it decided is decided anew.
+func TestPortWithoutItsList(t *testing.T) {
+	m := open(t)
+	rules := m.Rules()
+	sets, ids := someSets()
+	rules.Content(sets)
+	for _, id := range ids[1:] {
+		if err := rules.Put(ctx, id, struct{}{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ports := m.Ports(rules)
+	port := maps.Port{ENI: 5, Egress: ids[2], Ingress: ids[2], ACLOut: ids[6], ACLIn: ids[6], Router: netip.MustParseAddr("10.0.0.1"),
+		CIDR: netip.MustParsePrefix("10.0.0.0/24"), MTU: 1500, MAC: spec.MACOf(5)}
+	if err := ports.Put(ctx, 1, port); err != nil {
+		t.Fatal(err)
+	}
+	before := entry(t, m, 1)
+	port.Ingress = ids[0]
+	if err := ports.Put(ctx, 1, port); err == nil {
+		t.Error("nothing is said of the list that is not there")
+	}
+	if now := entry(t, m, 1); now.Ingress != 0 || now.Egress != before.Egress || now.Epoch == before.Epoch {
+		t.Errorf("it was %+v and is %+v; want the ingress to refuse, and another epoch", before, now)
+	}
+	if err := rules.Put(ctx, ids[0], struct{}{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := ports.Put(ctx, 1, port); err != nil || entry(t, m, 1).Ingress == 0 {
+		t.Errorf("with its list: %v, %+v", err, entry(t, m, 1))
+	}
+}
+
+func entry(t *testing.T, m *maps.Maps, slot uint32) (p bpf.Port) {
+	t.Helper()
+	if err := kernel[m].Maps["ports"].Lookup(slot, &p); err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // TestRules: what was written is found again by a process that has just

@@ -107,13 +107,20 @@ func (d ports) decode(v bpf.Port) Port {
 	return p
 }
 
+// encode is the entry of a port. Beside an error for lists that are not there it
+// is one that refuses what they would decide: list 0 is the empty one.
 func (d ports) encode(p Port) (bpf.Port, error) {
-	var list [4]uint32
+	var (
+		list    [4]uint32
+		missing []error
+	)
 	for i, id := range []spec.RuleSetID{p.Egress, p.Ingress, p.ACLOut, p.ACLIn} {
-		var err error
-		if list[i], err = d.lists.list(id); err != nil {
-			return bpf.Port{}, err
+		n, err := d.lists.list(id)
+		if err != nil {
+			missing = append(missing, err)
+			continue
 		}
+		list[i] = n
 	}
 	v := bpf.Port{
 		Eni: uint32(p.ENI), Vpc: uint32(p.VPC), Subnet: uint32(p.Subnet), Table: uint32(p.Table),
@@ -130,7 +137,7 @@ func (d ports) encode(p Port) (bpf.Port, error) {
 			v.Flags |= uint32(flag)
 		}
 	}
-	return v, nil
+	return v, errors.Join(missing...)
 }
 
 // Put writes the port in steps that no packet can see half done: a slot that
@@ -140,13 +147,15 @@ func (d ports) Put(_ context.Context, k Slot, p Port) error {
 	if uint32(k) >= bpf.MaxPorts {
 		return fmt.Errorf("port slot %d: a host has at most %d ports", k, bpf.MaxPorts)
 	}
-	v, err := d.encode(p)
-	if err != nil {
-		return err
-	}
+	v, missing := d.encode(p)
 	var old bpf.Port
 	if err := d.m["ports"].Lookup(uint32(k), &old); err != nil {
 		return err
+	}
+	// A port that is not open yet waits for its lists. One that is open may have
+	// what was revoked: it refuses until they can be written.
+	if missing != nil && old.Eni != v.Eni {
+		return missing
 	}
 	v.Epoch = old.Epoch
 	if err := d.furnish(k, v.Eni); err != nil {
@@ -162,7 +171,7 @@ func (d ports) Put(_ context.Context, k Slot, p Port) error {
 		return err
 	}
 	v.Epoch = nextEpoch(v.Epoch)
-	return d.write(k, v)
+	return errors.Join(d.write(k, v), missing)
 }
 
 // furnish opens the account of the flows that an interface opens, or finds it:
