@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"os"
 	"testing"
 
@@ -11,29 +10,7 @@ import (
 // bin has the binaries under test: VPC_BIN, or built once from this checkout.
 var bin string
 
-func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (int, error) {
-	bin = os.Getenv("VPC_BIN")
-	if os.Geteuid() == 0 && bin == "" {
-		dir, err := os.MkdirTemp("", "vpc-e2e-bin")
-		if err != nil {
-			return 1, err
-		}
-		defer os.RemoveAll(dir)
-		if err := harness.Build(dir); err != nil {
-			return 1, err
-		}
-		bin = dir
-	}
-	return m.Run(), nil
-}
+func TestMain(m *testing.M) { os.Exit(harness.Main(m, &bin)) }
 
 // TestScripts runs testdata/script. One of them: -run TestScripts/NAME.
 func TestScripts(t *testing.T) {

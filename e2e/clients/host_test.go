@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/vpcfabric/vpc/e2e/clients/query"
+	"github.com/vpcfabric/vpc/e2e/harness"
 	"github.com/vpcfabric/vpc/e2e/meter"
 	"github.com/vpcfabric/vpc/e2e/netns"
 )
@@ -32,30 +33,7 @@ const (
 // bin has the binaries under test: VPC_BIN, or built once from this checkout.
 var bin string
 
-func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (int, error) {
-	bin = os.Getenv("VPC_BIN")
-	if os.Geteuid() == 0 && bin == "" {
-		dir, err := os.MkdirTemp("", "vpc-e2e-bin")
-		if err != nil {
-			return 1, err
-		}
-		defer os.RemoveAll(dir)
-		build := exec.Command("go", "build", "-o", dir+"/", "github.com/vpcfabric/vpc/cmd/vpc", "github.com/vpcfabric/vpc/cmd/vpcd")
-		if out, err := build.CombinedOutput(); err != nil {
-			return 1, fmt.Errorf("go build: %w\n%s", err, out)
-		}
-		bin = dir
-	}
-	return m.Run(), nil
-}
+func TestMain(m *testing.M) { os.Exit(harness.Main(m, &bin)) }
 
 // host is a vpcd of the test's own and the namespaces around it.
 type host struct {

@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -235,18 +234,4 @@ func (h *host) showLog() {
 	}
 	all := strings.Split(strings.TrimSpace(string(b)), "\n")
 	h.t.Logf("the end of vpcd's log:\n%s", strings.Join(all[max(0, len(all)-lines):], "\n"))
-}
-
-var build sync.Once
-
-// Build compiles the binaries into a directory.
-func Build(dir string) (err error) {
-	build.Do(func() {
-		cmd := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "../cmd/vpc", "../cmd/vpcd")
-		var out []byte
-		if out, err = cmd.CombinedOutput(); err != nil {
-			err = fmt.Errorf("go build: %w\n%s", err, out)
-		}
-	})
-	return err
 }
