@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -128,6 +129,31 @@ func TestApplyCarriesTrafficAndSettles(t *testing.T) {
 	t.Logf("removed by %d writes", rep.Writes)
 	if drift, err := d.Verify(t.Context(), &spec.Host{Name: name, MTU: 1450, Known: h.Known}); err != nil || len(drift) > 0 {
 		t.Errorf("after removal: %v %v", drift, err)
+	}
+}
+
+// TestWorkloadTakesItsLinkDown: what a workload does to its own end is drift like
+// any other: verify says it, and the next look mends it.
+func TestWorkloadTakesItsLinkDown(t *testing.T) {
+	d, name := openTest(t)
+	h := twoSubnets(t, name)
+	if _, err := d.Apply(t.Context(), h); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "nsenter", "--net="+h.Ports[1].Netns.Path, "ip", "link", "set", "eth0", "down")
+	drift, err := d.Verify(t.Context(), h)
+	if err != nil || len(drift) == 0 || drift[0].Kind != "workload" || !strings.Contains(drift[0].Have, "down") {
+		t.Errorf("verify sees %v, %v; want the workload's link down", drift, err)
+	}
+	d.Dirty()
+	if _, err := d.Apply(t.Context(), h); err != nil {
+		t.Fatal(err)
+	}
+	if drift, err := d.Verify(t.Context(), h); err != nil || len(drift) > 0 {
+		t.Errorf("still %v, %v", drift, err)
+	}
+	if err := ping(h.Ports[1].Netns, "10.0.2.12"); err != nil {
+		t.Error(err)
 	}
 }
 
