@@ -61,6 +61,13 @@ type (
 	DeniedTable = FromEniDeniedTable
 )
 
+// FlowPairs is how many pairs a flow table of n entries holds; half of the
+// entries stays free, so that a lookup stays short.
+func FlowPairs(n uint32) uint32 { return n / 2 }
+
+// FlowAllowance is how many pairs one interface may open while there is room.
+func FlowAllowance(n uint32) uint32 { return FlowPairs(n) / 4 }
+
 // Numbers that the C side fixes; a test compares them with lib/types.h.
 const (
 	// PortBase is the ifindex of slot 0.

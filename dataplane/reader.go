@@ -18,13 +18,18 @@ type (
 	Rule = flows.Rule
 	// Hit says how often a rule has decided.
 	Hit = flows.Hit
+	// Usage is what an interface has of the flow table.
+	Usage = flows.Usage
 )
 
 // Reader tells what the kernel has counted and which flows are live. keep
 // chooses interfaces.
 type Reader interface {
 	Flows(keep func(spec.ENI) bool, limit int) ([]Flow, error)
-	CountFlows(keep func(spec.ENI) bool) (int, error)
+	// TrackedBy counts live flows of these interfaces that outlive one of the
+	// rules, by Rule.ID: some security group tracks them and let them in by it.
+	TrackedBy(keep func(spec.ENI) bool, rules map[uint32]bool) (int, error)
+	Usage() (map[spec.ENI]Usage, error)
 	Drops() ([]Drop, error)
 	RuleHits() ([]Hit, error)
 }

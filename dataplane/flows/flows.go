@@ -72,22 +72,6 @@ func (t *Table) Flows(keep func(spec.ENI) bool, limit int) ([]Flow, error) {
 	return out, err
 }
 
-// CountFlows counts live flows that an interface keep accepts has opened and
-// that some security group tracks.
-func (t *Table) CountFlows(keep func(spec.ENI) bool) (int, error) {
-	const tracked = uint32(bpf.FromEniFlowFlagsFLOW_TRACK_OWN | bpf.FromEniFlowFlagsFLOW_TRACK_PEER)
-	n := 0
-	err := t.each(func(k bpf.FlowKey, v bpf.Flow) bool {
-		forward := v.Flags&uint32(bpf.FromEniFlowFlagsFLOW_REVERSE) == 0
-		if v.State == uint32(bpf.FromEniFlowStateFLOW_LIVE) && forward && v.Flags&tracked != 0 &&
-			(keep(spec.ENI(k.Eni)) || keep(spec.ENI(v.PeerEni))) {
-			n++
-		}
-		return true
-	})
-	return n, err
-}
-
 const batch = 4096
 
 // each reads the table in batches while packets change it: an entry may be seen

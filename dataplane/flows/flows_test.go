@@ -87,8 +87,9 @@ func TestShowsFlows(t *testing.T) {
 	if some, err := table.Flows(only(2), 100); err != nil || len(some) != 1 {
 		t.Errorf("%d flows of one interface, %v", len(some), err)
 	}
+	rules := map[uint32]bool{0: true}
 	for eni, want := range map[spec.ENI]int{1: 1, 2: 1, 3: 0} {
-		if n, err := table.CountFlows(only(eni)); err != nil || n != want {
+		if n, err := table.TrackedBy(only(eni), rules); err != nil || n != want {
 			t.Errorf("%d tracked flows at %d, %v; want %d", n, eni, err, want)
 		}
 	}

@@ -136,8 +136,8 @@ func loadSpecs(table uint32, second time.Duration) (objects, error) {
 	settings := map[string]any{
 		"flow_second":    uint64(second),
 		"flow_slot_mask": table - 1,
-		"flow_pairs":     table / 2,
-		"flow_allowance": table / 8, // a quarter of the pairs
+		"flow_pairs":     bpf.FlowPairs(table),
+		"flow_allowance": bpf.FlowAllowance(table),
 	}
 	for _, c := range o.all() {
 		for _, name := range []string{"flows", "flow_slots"} {

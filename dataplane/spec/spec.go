@@ -25,6 +25,10 @@ type Host struct {
 	Endpoints map[EndpointKey]Endpoint
 	RuleSets  map[RuleSetID]RuleSet
 	Routes    map[RouteKey]Route
+	// Cuts are rules of security groups, by Rule.ID, that are no more and whose
+	// tracked flows shall not outlive them. Their numbers never come back, so a
+	// cut may be asked for again at any time.
+	Cuts map[uint32]bool
 
 	// Known holds every interface that the records still name, with or
 	// without a workload, and Gone those whose deletion a tombstone confirms.
@@ -99,6 +103,17 @@ type Port struct {
 	SourceDestCheck bool
 	// CutTracked re-evaluates tracked flows as well when rules change.
 	CutTracked bool
+	// Timeouts of the interface's idle flows.
+	Timeouts Timeouts
+}
+
+// Timeouts say after how many idle seconds an interface forgets a tracked flow;
+// 0 is AWS's default. They are ConnectionTrackingConfiguration of the EC2 API. A
+// flow between two interfaces is forgotten when the first of them forgets it.
+type Timeouts struct {
+	TCPEstablished uint32 // 60 to 432,000; default 432,000
+	UDP            uint32 // one request without a stream: 30 to 60; default 30
+	UDPStream      uint32 // seen from both sides: 60 to 180; default 180
 }
 
 // Netns identifies a network namespace: the path opens it, the inode tells

@@ -149,10 +149,12 @@ func (r reader) Flows(keep func(spec.ENI) bool, limit int) ([]dataplane.Flow, er
 	return out, nil
 }
 
-func (r reader) CountFlows(keep func(spec.ENI) bool) (int, error) {
+func (r reader) TrackedBy(keep func(spec.ENI) bool, _ map[uint32]bool) (int, error) {
 	list, err := r.Flows(keep, len(r.flows))
 	return len(list), err
 }
+
+func (r reader) Usage() (map[spec.ENI]dataplane.Usage, error) { return nil, nil }
 
 func (r reader) Drops() ([]dataplane.Drop, error) { return r.drops, nil }
 

@@ -160,11 +160,6 @@ func protocolName(p uint8) string {
 	return fmt.Sprint(p)
 }
 
-// CountFlows implements host.Host.
-func (l *Local) CountFlows(_ context.Context, interfaces []string) (int, error) {
-	return l.agent.cfg.Kernel.Read().CountFlows(l.keep(interfaces))
-}
-
 func (l *Local) keep(interfaces []string) func(spec.ENI) bool {
 	names, _ := l.names()
 	wanted := set(interfaces)

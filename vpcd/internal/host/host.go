@@ -21,8 +21,6 @@ type Host interface {
 	RuleHits(ctx context.Context) ([]api.RuleHit, error)
 	// Flows lists live flows of the named interfaces, at most limit.
 	Flows(ctx context.Context, interfaces []string, limit int) ([]api.Flow, error)
-	// CountFlows counts live tracked flows of the named interfaces.
-	CountFlows(ctx context.Context, interfaces []string) (int, error)
 	// Resolve checks that a target can be attached under the name ifname and,
 	// with defaultRoute, that its namespace has no default route yet. Errors
 	// are *api.Error and name the flag that helps.
