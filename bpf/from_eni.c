@@ -36,37 +36,36 @@ static __always_inline int too_big(struct __sk_buff *skb, const struct packet *p
 }
 
 __noinline int first_packet(struct __sk_buff *skb, const struct packet *p, __u32 slot, struct port *port,
-				   __u64 now)
+			    struct flow *f)
 {
-	struct decision d = {};
+	struct scratch *own = scratch();
+	struct decision *d;
 	struct port *peer;
-	struct flow *f;
 	int reason;
 
-	if (!p || !port)
+	if (!p || !port || !own)
 		return TC_ACT_SHOT;
-	f = flow_of(p);
-	if (recall_denied(p, slot, port, !f || p->syn || READ(f->state) == FLOW_DEAD, &d))
-		return drop_rule(skb, port->eni, d.stage << 8 | d.reason, d.rule);
-	if (decide(p, port, f, now, &d)) {
-		remember_denied(p, slot, &d);
-		count_refusal(&d, port, now);
-		return drop_rule(skb, port->eni, d.stage << 8 | d.reason, d.rule);
+	d = &own->d;
+	if (recall_denied(p, slot, port, !f || p->syn || READ(f->state) == FLOW_DEAD, d))
+		return drop_rule(skb, port->eni, d->stage << 8 | d->reason, d->rule);
+	if (decide(p, port, f, d, p)) {
+		remember_denied(p, slot, d);
+		count_refusal(d, port, p->now);
+		return drop_rule(skb, port->eni, d->stage << 8 | d->reason, d->rule);
 	}
-	peer = port_at(d.peer_slot);
+	peer = port_at(d->peer_slot);
 	if (!peer || !dst_mac_ok(skb, port, peer))
 		return drop(skb, port->eni, STAGE_ROUTE, DROP_DST_MAC);
-	reason = f ? renew(p, slot, &d, f, now) : create(p, slot, &d, now);
+	reason = f ? renew(p, slot, d, f) : create(p, slot, d);
 	if (reason)
 		return drop_rule(skb, port->eni, STAGE_FLOW << 8 | reason, 0);
-	count_verdicts(&d, port, peer, now);
-	return forward(skb, p->len, slot, port, d.peer_slot, peer);
+	count_verdicts(d, port, peer, p->now);
+	return forward(skb, p->len, slot, port, d->peer_slot, peer);
 }
 
 static __always_inline int ipv4(struct __sk_buff *skb, __u32 slot, struct port *port)
 {
-	__u64 now = bpf_ktime_get_coarse_ns();
-	struct packet p = {};
+	struct packet p = { .now = bpf_ktime_get_coarse_ns() };
 	struct flow *f;
 	int reason;
 
@@ -78,22 +77,22 @@ static __always_inline int ipv4(struct __sk_buff *skb, __u32 slot, struct port *
 		return service(skb, &p, port);
 	if (too_big(skb, &p, port))
 		return drop(skb, port->eni, STAGE_PARSE, DROP_TOO_BIG);
-	if (p.fragment && frag_recall(&p, slot, now))
+	if (p.fragment && frag_recall(&p, slot))
 		return drop(skb, port->eni, STAGE_PARSE, DROP_FRAGMENT);
 	if (p.first)
-		frag_remember(&p, slot, now);
+		frag_remember(&p, slot);
 	if (p.key.proto == IPPROTO_ICMP && p.icmp_type == ICMP_REDIRECT)
 		return drop(skb, port->eni, STAGE_PARSE, DROP_REDIRECT);
 	if (is_icmp_error(&p))
 		return related(skb, &p, slot, port);
 	f = bpf_map_lookup_elem(&flows, &p.key);
 	if (f) {
-		int verdict = established(skb, &p, slot, port, f, now);
+		int verdict = established(skb, &p, slot, port, f);
 
 		if (verdict != MISS)
 			return verdict;
 	}
-	return first_packet(skb, &p, slot, port, now);
+	return first_packet(skb, &p, slot, port, f);
 }
 
 SEC("tc")

@@ -89,6 +89,7 @@ const (
 	FromEniDropReasonDROP_TOO_BIG        FromEniDropReason = 23
 	FromEniDropReasonDROP_REDIRECT       FromEniDropReason = 24
 	FromEniDropReasonDROP_NETWORK_ACL    FromEniDropReason = 25
+	FromEniDropReasonDROP_HALF_OPEN      FromEniDropReason = 27
 )
 
 type FromEniDropStage uint32
@@ -147,6 +148,8 @@ type FromEniFlow struct {
 	Slot      uint32
 	AclOut    uint32
 	AclIn     uint32
+	Next      uint32
+	Ack       uint32
 }
 
 type FromEniFlowFlags uint32
@@ -156,6 +159,8 @@ const (
 	FromEniFlowFlagsFLOW_TRACK_OWN  FromEniFlowFlags = 2
 	FromEniFlowFlagsFLOW_TRACK_PEER FromEniFlowFlags = 4
 	FromEniFlowFlagsFLOW_ORPHAN     FromEniFlowFlags = 8
+	FromEniFlowFlagsFLOW_CUT_OWN    FromEniFlowFlags = 16
+	FromEniFlowFlagsFLOW_CUT_PEER   FromEniFlowFlags = 32
 )
 
 type FromEniFlowKey struct {
@@ -178,13 +183,15 @@ const (
 	FromEniFlowSeenSEEN_FIN FromEniFlowSeen = 4
 	FromEniFlowSeenSEEN_RST FromEniFlowSeen = 8
 	FromEniFlowSeenSEEN_ANY FromEniFlowSeen = 16
+	FromEniFlowSeenSEEN_SEQ FromEniFlowSeen = 32
 )
 
 type FromEniFlowSlot struct {
-	_     structs.HostLayout
-	State uint32
-	Owner uint32
-	Key   FromEniFlowKey
+	_        structs.HostLayout
+	State    uint32
+	Owner    uint32
+	HalfOpen uint32
+	Key      FromEniFlowKey
 }
 
 type FromEniFlowState uint32
@@ -197,9 +204,10 @@ const (
 )
 
 type FromEniFlowUsage struct {
-	_     structs.HostLayout
-	Flows int32
-	Pad   uint32
+	_        structs.HostLayout
+	Flows    int32
+	HalfOpen int32
+	Full     uint64
 }
 
 type FromEniFragTable struct {
@@ -310,6 +318,9 @@ type FromEniPort struct {
 	Router    uint32
 	Net       uint32
 	Mask      uint32
+	TcpIdle   uint32
+	UdpIdle   uint32
+	UdpStream uint32
 	Version   uint32
 }
 
@@ -360,6 +371,49 @@ type FromEniRuleWord struct {
 	Id   [64]uint32
 }
 
+type FromEniScratch struct {
+	_ structs.HostLayout
+	D struct {
+		_         structs.HostLayout
+		Epoch     uint32
+		PeerEpoch uint32
+		PeerSlot  uint32
+		PeerEni   uint32
+		OwnRule   uint32
+		PeerRule  uint32
+		AclOut    uint32
+		AclIn     uint32
+		Flags     uint32
+		Fresh     uint8
+		Begins    uint8
+		Crosses   uint8
+		SrcKnown  uint8
+		Stage     uint32
+		Reason    uint32
+		Rule      uint32
+		_         [4]byte
+		Born      uint64
+	}
+	Quoted struct {
+		_        structs.HostLayout
+		Key      FromEniFlowKey
+		L4       uint16
+		Header   uint16
+		Len      uint32
+		Tcp      uint8
+		Syn      uint8
+		IcmpType uint8
+		IcmpCode uint8
+		Fragment uint8
+		First    uint8
+		FragId   uint16
+		Seq      uint32
+		Ack      uint32
+		_        [4]byte
+		Now      uint64
+	}
+}
+
 type FromEniServiceChunk struct {
 	_        structs.HostLayout
 	Services [128]uint32
@@ -385,6 +439,7 @@ const (
 	FromEniMapPorts             = "ports"
 	FromEniMapRoutes            = "routes"
 	FromEniMapRuleWords         = "rule_words"
+	FromEniMapScratches         = "scratches"
 	FromEniMapServiceChunks     = "service_chunks"
 	FromEniMapStats             = "stats"
 	FromEniMapUsage             = "usage"
@@ -399,6 +454,7 @@ const (
 	FromEniVarExportRouteTarget = "export_route_target"
 	FromEniVarExportStage       = "export_stage"
 	FromEniVarFlowAllowance     = "flow_allowance"
+	FromEniVarFlowHalfOpen      = "flow_half_open"
 	FromEniVarFlowPairs         = "flow_pairs"
 	FromEniVarFlowSecond        = "flow_second"
 	FromEniVarFlowSlotMask      = "flow_slot_mask"
@@ -468,6 +524,7 @@ type FromEniMapSpecs struct {
 	Ports         *ebpf.MapSpec `ebpf:"ports"`
 	Routes        *ebpf.MapSpec `ebpf:"routes"`
 	RuleWords     *ebpf.MapSpec `ebpf:"rule_words"`
+	Scratches     *ebpf.MapSpec `ebpf:"scratches"`
 	ServiceChunks *ebpf.MapSpec `ebpf:"service_chunks"`
 	Stats         *ebpf.MapSpec `ebpf:"stats"`
 	Usage         *ebpf.MapSpec `ebpf:"usage"`
@@ -487,6 +544,7 @@ type FromEniVariableSpecs struct {
 	ExportRouteTarget *ebpf.VariableSpec `ebpf:"export_route_target"`
 	ExportStage       *ebpf.VariableSpec `ebpf:"export_stage"`
 	FlowAllowance     *ebpf.VariableSpec `ebpf:"flow_allowance"`
+	FlowHalfOpen      *ebpf.VariableSpec `ebpf:"flow_half_open"`
 	FlowPairs         *ebpf.VariableSpec `ebpf:"flow_pairs"`
 	FlowSecond        *ebpf.VariableSpec `ebpf:"flow_second"`
 	FlowSlotMask      *ebpf.VariableSpec `ebpf:"flow_slot_mask"`
@@ -527,6 +585,7 @@ type FromEniMaps struct {
 	Ports         *ebpf.Map `ebpf:"ports"`
 	Routes        *ebpf.Map `ebpf:"routes"`
 	RuleWords     *ebpf.Map `ebpf:"rule_words"`
+	Scratches     *ebpf.Map `ebpf:"scratches"`
 	ServiceChunks *ebpf.Map `ebpf:"service_chunks"`
 	Stats         *ebpf.Map `ebpf:"stats"`
 	Usage         *ebpf.Map `ebpf:"usage"`
@@ -549,6 +608,7 @@ func (m *FromEniMaps) Close() error {
 		m.Ports,
 		m.Routes,
 		m.RuleWords,
+		m.Scratches,
 		m.ServiceChunks,
 		m.Stats,
 		m.Usage,
@@ -569,6 +629,7 @@ type FromEniVariables struct {
 	ExportRouteTarget *ebpf.Variable `ebpf:"export_route_target"`
 	ExportStage       *ebpf.Variable `ebpf:"export_stage"`
 	FlowAllowance     *ebpf.Variable `ebpf:"flow_allowance"`
+	FlowHalfOpen      *ebpf.Variable `ebpf:"flow_half_open"`
 	FlowPairs         *ebpf.Variable `ebpf:"flow_pairs"`
 	FlowSecond        *ebpf.Variable `ebpf:"flow_second"`
 	FlowSlotMask      *ebpf.Variable `ebpf:"flow_slot_mask"`

@@ -2,9 +2,11 @@
 
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /*
- * One bounded turn of the clock, run by user space now and then. It only keeps
- * the table tidy: new flows make their own room when nobody runs this.
+ * Walks along the clock, run by user space. vpc_sweep is one bounded turn, now
+ * and then: it only keeps the table tidy, new flows make their own room when
+ * nobody runs it. vpc_cut ends what outlives a rule that is gone.
  */
+#include "lib/build.h"
 #include "lib/claim.h"
 
 struct sweep_walk {
@@ -16,7 +18,7 @@ struct sweep_walk {
 static long sweep_step(__u64 n, struct sweep_walk *w)
 {
 	__u32 index = __sync_fetch_and_add(&w->m->hand, 1) & flow_slot_mask;
-	int result = reclaim(index, w->now, 0);
+	int result = reclaim(index, w->now, ROOMY);
 
 	if (result == RECLAIM_KILLED)
 		w->out->killed++;
@@ -40,6 +42,76 @@ int vpc_sweep(struct sweep_args *args)
 	args->killed = out.killed;
 	args->deleted = out.deleted;
 	args->used = out.used;
+	return 0;
+}
+
+/* Which sides of a flow track it by one of the rules. */
+static __always_inline __u32 outlived(const struct flow *f, const struct cut_args *args)
+{
+	__u32 i, rule, marks = 0;
+
+#pragma unroll
+	for (i = 0; i < CUT_RULES; i++) {
+		rule = args->rule[i];
+		if (!rule)
+			continue;
+		if (rule == f->own_rule && f->flags & FLOW_TRACK_OWN)
+			marks |= FLOW_CUT_OWN;
+		if (rule == f->peer_rule && f->flags & FLOW_TRACK_PEER)
+			marks |= FLOW_CUT_PEER;
+	}
+	return marks;
+}
+
+/* cut_half makes the half's next packet ask those groups again; true if it will. */
+static __always_inline int cut_half(struct cut_args *args, struct flow *f, const struct flow_key *key)
+{
+	__u32 marks = outlived(f, args);
+
+	if (READ(f->state) == FLOW_BUILDING)
+		args->busy++;
+	if (!marks || READ(f->state) != FLOW_LIVE)
+		return 0;
+	if (!begin_from(f, key, FLOW_LIVE)) {
+		args->busy++;
+		return 0;
+	}
+	f->flags |= marks;
+	finish(f, 0);
+	return 1;
+}
+
+static long cut_step(__u64 n, struct cut_args *args)
+{
+	__u32 index = (args->from + n) & flow_slot_mask;
+	struct flow_slot *s = bpf_map_lookup_elem(&flow_slots, &index);
+	struct flow_key key, rev_key;
+	struct flow *f, *rev;
+	int cut;
+
+	if (!s || READ(s->state) == SLOT_FREE)
+		return 0;
+	key = s->key;
+	f = bpf_map_lookup_elem(&flows, &key);
+	if (!f)
+		return 0;
+	other_half(&key, f->peer_eni, &rev_key);
+	rev = bpf_map_lookup_elem(&flows, &rev_key);
+	cut = cut_half(args, f, &key);
+	if (rev)
+		cut |= cut_half(args, rev, &rev_key);
+	args->cut += cut;
+	return 0;
+}
+
+SEC("syscall")
+int vpc_cut(struct cut_args *args)
+{
+	struct cut_args own = *args;
+
+	bpf_loop(args->count, cut_step, &own, 0);
+	args->cut = own.cut;
+	args->busy = own.busy;
 	return 0;
 }
 

@@ -13,6 +13,15 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type SweepCutArgs struct {
+	_     structs.HostLayout
+	From  uint32
+	Count uint32
+	Cut   uint32
+	Busy  uint32
+	Rule  [16]uint32
+}
+
 type SweepSweepArgs struct {
 	_       structs.HostLayout
 	Budget  uint32
@@ -43,8 +52,10 @@ const (
 	SweepMapServiceChunks = "service_chunks"
 	SweepMapStats         = "stats"
 	SweepMapUsage         = "usage"
+	SweepProgVpcCut       = "vpc_cut"
 	SweepProgVpcSweep     = "vpc_sweep"
 	SweepVarFlowAllowance = "flow_allowance"
+	SweepVarFlowHalfOpen  = "flow_half_open"
 	SweepVarFlowPairs     = "flow_pairs"
 	SweepVarFlowSecond    = "flow_second"
 	SweepVarFlowSlotMask  = "flow_slot_mask"
@@ -92,6 +103,7 @@ type SweepSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SweepProgramSpecs struct {
+	VpcCut   *ebpf.ProgramSpec `ebpf:"vpc_cut"`
 	VpcSweep *ebpf.ProgramSpec `ebpf:"vpc_sweep"`
 }
 
@@ -124,6 +136,7 @@ type SweepMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type SweepVariableSpecs struct {
 	FlowAllowance *ebpf.VariableSpec `ebpf:"flow_allowance"`
+	FlowHalfOpen  *ebpf.VariableSpec `ebpf:"flow_half_open"`
 	FlowPairs     *ebpf.VariableSpec `ebpf:"flow_pairs"`
 	FlowSecond    *ebpf.VariableSpec `ebpf:"flow_second"`
 	FlowSlotMask  *ebpf.VariableSpec `ebpf:"flow_slot_mask"`
@@ -197,6 +210,7 @@ func (m *SweepMaps) Close() error {
 // It can be passed to LoadSweepObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SweepVariables struct {
 	FlowAllowance *ebpf.Variable `ebpf:"flow_allowance"`
+	FlowHalfOpen  *ebpf.Variable `ebpf:"flow_half_open"`
 	FlowPairs     *ebpf.Variable `ebpf:"flow_pairs"`
 	FlowSecond    *ebpf.Variable `ebpf:"flow_second"`
 	FlowSlotMask  *ebpf.Variable `ebpf:"flow_slot_mask"`
@@ -206,11 +220,13 @@ type SweepVariables struct {
 //
 // It can be passed to LoadSweepObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SweepPrograms struct {
+	VpcCut   *ebpf.Program `ebpf:"vpc_cut"`
 	VpcSweep *ebpf.Program `ebpf:"vpc_sweep"`
 }
 
 func (p *SweepPrograms) Close() error {
 	return _SweepClose(
+		p.VpcCut,
 		p.VpcSweep,
 	)
 }

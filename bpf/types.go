@@ -68,6 +68,9 @@ func FlowPairs(n uint32) uint32 { return n / 2 }
 // FlowAllowance is how many pairs one interface may open while there is room.
 func FlowAllowance(n uint32) uint32 { return FlowPairs(n) / 4 }
 
+// HalfOpenAllowance is how many of these may be TCP that nobody has answered.
+func HalfOpenAllowance(n uint32) uint32 { return FlowAllowance(n) / 8 }
+
 // Numbers that the C side fixes; a test compares them with lib/types.h.
 const (
 	// PortBase is the ifindex of slot 0.
@@ -78,6 +81,8 @@ const (
 	WordRules = 64
 	// MaxWords is how many words a bit vector can have.
 	MaxWords = 16
+	// CutRules is how many rules one pass over the clock looks for.
+	CutRules = 16
 	// InlineSegments is how many segments, or starts of chunks, a list's head has.
 	InlineSegments = 32
 	// ChunkSegments is how many segments a chunk has.

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/vpcfabric/vpc/dataplane/flows"
 	"github.com/vpcfabric/vpc/dataplane/maps"
@@ -64,6 +65,7 @@ type Dataplane struct {
 	host  *spec.Host             // as last wanted
 	// lifted is set once the operator confirmed what the brake held back.
 	lifted map[string]bool
+	cuts   cuts
 }
 
 // Open loads programs and maps and reads what an earlier life of this host left
@@ -76,7 +78,8 @@ func Open(ctx context.Context, cfg Config) (*Dataplane, error) {
 	m := maps.New(set.Maps)
 	d := &Dataplane{
 		cfg: cfg, kernel: nl.Open(cfg.Name), progs: set, rules: m.Rules(),
-		flows: flows.New(set.Maps, set.Sweep()), lifted: map[string]bool{},
+		flows: flows.New(set.Maps, set.Sweep(), set.Cut()), lifted: map[string]bool{},
+		cuts: cuts{done: map[uint32]bool{}},
 	}
 	d.phases = newPhases(d.kernel.Drivers(), m, d.rules, set)
 	d.phases.crash = cfg.Step
@@ -127,6 +130,9 @@ func (d *Dataplane) Apply(ctx context.Context, h *spec.Host) (Report, error) {
 	failed, rep.Isolated = d.blame(h, err)
 	for eni := range h.Ports {
 		rep.Up[eni] = !failed[eni] && (err == nil || rep.Isolated)
+	}
+	if err == nil || rep.Isolated {
+		err = errors.Join(err, d.cuts.make(d.flows, h.Cuts, time.Now()))
 	}
 	if len(rep.Braked) == 0 {
 		d.freeSlots(ctx, h, err != nil)

@@ -166,7 +166,7 @@ func (x *expander) portEntry(eni spec.ENI, p spec.Port, subnet spec.Subnet, vers
 		ENI: eni, VPC: p.VPC, Subnet: p.Subnet, Table: p.Table, Egress: p.Egress, Ingress: p.Ingress,
 		ACLOut: subnet.ACLOut, ACLIn: subnet.ACLIn,
 		MAC: p.MAC, RouterMAC: subnet.MAC, Router: subnet.Router, CIDR: subnet.CIDR,
-		MTU: x.h.MTU, Tap: p.Kind == spec.Tap, SourceDestCheck: p.SourceDestCheck, Cut: p.CutTracked, Version: version,
+		MTU: x.h.MTU, Tap: p.Kind == spec.Tap, SourceDestCheck: p.SourceDestCheck, Cut: p.CutTracked, Timeouts: p.Timeouts, Version: version,
 	}
 }
 

@@ -93,6 +93,9 @@ func (d *Dataplane) sweep() {
 	// Locked: an Apply that gives an interface its port finds its account, or
 	// opens it after it was forgotten.
 	defer d.mu.Unlock()
+	if err := d.cuts.repeat(d.flows, time.Now()); err != nil && d.cfg.Logger != nil {
+		d.cfg.Logger.Warn("flows of revoked rules are not looked for again", "err", err)
+	}
 	known := func(e spec.ENI) bool { _, ok := d.slots.port[e]; return ok }
 	if err := errors.Join(d.flows.ForgetDrops(known), d.flows.ForgetUsage(known)); err != nil && d.cfg.Logger != nil {
 		d.cfg.Logger.Warn("counters are not tidied", "err", err)

@@ -10,12 +10,15 @@
  * to kill what is closed, once more to delete it, and the same again. */
 #define STEPS_TIGHT 64
 #define STEPS_FULL 96 /* when the table refused */
+/* When an interface has used its share: the whole clock in half a second, and
+ * not more often than the coarse clock ticks, so that refusals cost little. */
+#define STEPS_OVER 2048
 
 struct clock_walk {
 	__u64 now;
 	__u32 found;
 	__u32 freed;
-	__u32 tight;
+	__u32 tight; /* whose flows are, as reclaim says */
 	__u32 pad;
 };
 
@@ -58,14 +61,30 @@ static __always_inline __s32 allowance(const struct host_state *m)
 	return m->live > flow_pairs / 4 * 3 ? flow_allowance / 8 : flow_allowance;
 }
 
-/* is_tight: the host or this interface has used half. */
-static __always_inline int is_tight(const struct host_state *m, const struct flow_usage *u)
+/* What a new flow would add to its interface's account. */
+struct bill {
+	__u32 flows, half_open;
+};
+
+/* over: why an interface may not have that too, or 0. */
+static __always_inline int over(const struct host_state *m, const struct flow_usage *u, const struct bill *b)
 {
-	return m->live > flow_pairs / 2 || u->flows > (__s32)(flow_allowance / 2);
+	if (b->flows && u->flows >= allowance(m))
+		return DROP_ALLOWANCE;
+	return b->half_open && u->half_open >= (__s32)flow_half_open ? DROP_HALF_OPEN : 0;
+}
+
+/* whose flows are short of room: everyone's once the host has used half, its own
+ * once this interface has. */
+static __always_inline __u32 hurried(const struct host_state *m, const struct flow_usage *u, __u32 eni)
+{
+	if (m->live > flow_pairs / 2)
+		return EVERYONE;
+	return u->flows > (__s32)(flow_allowance / 2) || u->half_open > (__s32)(flow_half_open / 2) ? eni : ROOMY;
 }
 
 /* claim finds a slot and makes it BUSY; NO_SLOT when there is none. */
-__noinline __u32 claim(__u64 now, int tight)
+__noinline __u32 claim(__u64 now, __u32 tight)
 {
 	struct clock_walk w = { .now = now, .found = NO_SLOT, .tight = tight };
 
@@ -75,11 +94,11 @@ __noinline __u32 claim(__u64 now, int tight)
 	return w.found;
 }
 
-/* make_room is for a full table: look much further; true if anything went. */
-__noinline int make_room(__u64 now)
+/* make_room looks further; true if anything went. */
+__noinline int make_room(__u64 now, __u32 tight, __u32 steps)
 {
-	struct clock_walk w = { .now = now, .found = 0, .tight = 1 };
+	struct clock_walk w = { .now = now, .found = 0, .tight = tight };
 
-	bpf_loop(STEPS_FULL, clock_step, &w, 0);
+	bpf_loop(steps, clock_step, &w, 0);
 	return w.freed;
 }

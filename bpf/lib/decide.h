@@ -8,19 +8,7 @@
 
 #include "acl.h"
 #include "flow.h"
-
-struct decision {
-	__u32 epoch, peer_epoch; /* read before any rule */
-	__u32 peer_slot, peer_eni;
-	__u32 own_rule, peer_rule;
-	__u32 acl_out, acl_in;
-	__u32 flags;		 /* enum flow_flags */
-	__u8 fresh;		 /* a new flow, not a known one judged again */
-	__u8 begins;		 /* the first packet of its direction */
-	__u8 crosses;		 /* from subnet to subnet */
-	__u8 src_known;		 /* the source is the sender's own address */
-	__u32 stage, reason, rule;
-};
+#include "scratch.h"
 
 static __always_inline int refuse(struct decision *d, enum drop_stage stage, enum drop_reason reason)
 {
@@ -148,7 +136,7 @@ static long building_look(__u64 n, struct building *b)
 
 /* known: the entry still speaks for this packet's flow. What another CPU is
  * writing is waited for: without it a reply would be taken for a new flow. */
-__noinline int known(const struct packet *p, struct flow *f, __u64 now, __u32 peer_eni)
+__noinline int known(const struct packet *p, struct flow *f, __u32 peer_eni)
 {
 	struct building b = { .f = f };
 	struct flow_key rev_key;
@@ -163,7 +151,7 @@ __noinline int known(const struct packet *p, struct flow *f, __u64 now, __u32 pe
 		return 0;
 	other_half(&p->key, f->peer_eni, &rev_key);
 	rev = bpf_map_lookup_elem(&flows, &rev_key);
-	return !pair_expired(p->key.proto, f, rev, now, 0);
+	return !pair_expired(f, rev, p->now, 0);
 }
 
 /* What would be tracked begins with a packet that can begin a flow; a reply
@@ -204,28 +192,46 @@ __noinline int edge(const struct packet *p, const struct port *port, const struc
 	return 0;
 }
 
-__noinline int decide(const struct packet *p, struct port *port, struct flow *f, __u64 now, struct decision *d)
+/* flow_of looks the packet's own half up. Linux 6.1 takes no key from the
+ * argument of a function, and the copy must not lie on the deepest stack. */
+static __noinline struct flow *flow_of(const struct packet *p)
+{
+	struct flow_key key = p->key;
+
+	return bpf_map_lookup_elem(&flows, &key);
+}
+
+/* decide judges a packet. Where it stands for another, as the answer to what an
+ * ICMP error quotes stands for the error, ACLs are asked about that one. */
+__noinline int decide(const struct packet *p, struct port *port, struct flow *f, struct decision *d,
+		      const struct packet *on_wire)
 {
 	struct side s = {};
 	struct ends e = {};
 	int live;
 
-	if (!p || !port || !d)
+	if (!p || !port || !d || !on_wire)
 		return -1;
+	d->stage = 0;
+	d->reason = 0;
+	d->rule = 0;
+	d->acl_out = 0;
+	d->acl_in = 0;
 	d->epoch = READ(port->epoch);
+	d->born = f ? READ(f->born) : 0;
 	if (locate(p, port, d, &e) || !e.peer)
 		return -1;
-	live = known(p, f, now, d->peer_eni);
+	live = known(p, f, d->peer_eni);
 	d->fresh = !live;
 	d->begins = !live || !f || !READ(f->packets);
-	d->flags = live && f ? f->flags : 0;
+	d->flags = live && f ? f->flags & ~(FLOW_CUT_OWN | FLOW_CUT_PEER) : 0;
 
 	/* The sender's groups. */
 	s.forth = port->egress;
 	s.back = port->ingress;
 	s.remote = p->key.daddr;
 	s.member = e.dst;
-	s.cut = port->flags & PORT_CUT;
+	s.cut = (port->flags & PORT_CUT) || (f && f->flags & FLOW_CUT_OWN);
 	s.kept = d->flags & FLOW_TRACK_OWN;
 	s.reverse = d->flags & FLOW_REVERSE;
 	s.rule = live && f ? f->own_rule : 0;
@@ -235,7 +241,7 @@ __noinline int decide(const struct packet *p, struct port *port, struct flow *f,
 	if (!live && s.tracked)
 		d->flags |= FLOW_TRACK_OWN;
 
-	if (edge(p, port, e.peer, d))
+	if (edge(on_wire, port, e.peer, d))
 		return -1;
 
 	/* The receiver's. */
@@ -243,7 +249,7 @@ __noinline int decide(const struct packet *p, struct port *port, struct flow *f,
 	s.back = e.peer->egress;
 	s.remote = p->key.saddr;
 	s.member = e.src;
-	s.cut = e.peer->flags & PORT_CUT;
+	s.cut = (e.peer->flags & PORT_CUT) || (f && f->flags & FLOW_CUT_PEER);
 	s.kept = live && (d->flags & FLOW_TRACK_PEER);
 	s.rule = live && f ? f->peer_rule : 0;
 	if (!judge(p, &s))

@@ -2,33 +2,33 @@
 /* A packet of a known flow: one lookup, and the entry is the decision. */
 #pragma once
 
-#include "flow.h"
 #include "forward.h"
+#include "sequence.h"
 
 #define MISS (-2)
 
 /* Apart, because the key's place on the stack would be the hot path's too. */
-__noinline int expired(const struct packet *p, struct flow *f, __u64 now)
+__noinline int expired(const struct packet *p, struct flow *f)
 {
 	struct flow_key rev;
 
 	if (!p || !f)
 		return 1;
 	other_half(&p->key, f->peer_eni, &rev);
-	return pair_expired(p->key.proto, f, bpf_map_lookup_elem(&flows, &rev), now, 0);
+	return pair_expired(f, bpf_map_lookup_elem(&flows, &rev), p->now, 0);
 }
 
 /* Idle or closing entries need a look at their other half. */
-static __always_inline int maybe_expired(const struct packet *p, struct flow *f, __u64 now)
+static __always_inline int maybe_expired(const struct packet *p, struct flow *f)
 {
-	if (READ(f->last_seen) + IDLE_MIN > now && !(f->seen & (SEEN_FIN | SEEN_RST)))
+	if (READ(f->last_seen) + IDLE_MIN > p->now && !(f->seen & (SEEN_FIN | SEEN_RST)))
 		return 0;
-	return expired(p, f, now);
+	return expired(p, f);
 }
 
 /* One lookup for an established packet, or MISS. */
 static __always_inline int established(struct __sk_buff *skb, const struct packet *p, __u32 slot, struct port *port,
-				       struct flow *f, __u64 now)
+				       struct flow *f)
 {
 	__u64 born = READ(f->born);
 	__u32 peer_slot = READ(f->peer_slot);
@@ -38,11 +38,11 @@ static __always_inline int established(struct __sk_buff *skb, const struct packe
 	    !same_key(&f->key, &p->key))
 		return MISS;
 	peer = port_at(peer_slot);
-	if (!peer || READ(f->peer_epoch) != peer->epoch || maybe_expired(p, f, now))
+	if (!peer || READ(f->peer_epoch) != peer->epoch || maybe_expired(p, f))
 		return MISS;
 	if (!dst_mac_ok(skb, port, peer))
 		return drop(skb, port->eni, STAGE_ROUTE, DROP_DST_MAC);
-	touch(f, p, now);
+	touch(f, p);
 	/* Killed or recycled meanwhile: the full walk decides. */
 	if (READ(f->state) != FLOW_LIVE || READ(f->born) != born)
 		return MISS;

@@ -16,7 +16,7 @@ volatile const __u64 flow_second = 1000000000; /* ns */
 #define TCP_IDLE (432000 * SECOND)   /* established; AWS's default */
 #define TCP_HALF_OPEN (60 * SECOND)  /* longer than a SYN's retries */
 #define TCP_CLOSING (10 * SECOND)
-#define UDP_SINGLE (30 * SECOND)
+#define UDP_SINGLE (30 * SECOND)  /* AWS's defaults, and the least of both */
 #define UDP_STREAM (180 * SECOND)
 #define ICMP_IDLE (30 * SECOND)
 #define OTHER_IDLE (600 * SECOND)
@@ -32,6 +32,7 @@ volatile const __u64 flow_second = 1000000000; /* ns */
 volatile const __u32 flow_slot_mask = 262143; /* number of slots - 1, a power of two - 1 */
 volatile const __u32 flow_pairs = 131072;     /* pairs the table holds */
 volatile const __u32 flow_allowance = 32768;  /* pairs one interface may open */
+volatile const __u32 flow_half_open = 4096;   /* of those, TCP that nobody has answered yet */
 
 #define READ(x) (*(volatile typeof(x) *)&(x))
 #define WRITE(x, v) (*(volatile typeof(x) *)&(x) = (v))
@@ -97,30 +98,52 @@ static __always_inline void other_half(const struct flow_key *k, __u32 peer, str
 	}
 }
 
-static __always_inline __u64 pair_timeout(__u8 proto, __u32 a, __u32 b, int tight)
+/* The shorter of what the two sides say, in ns; a side that does not track the
+ * flow has no say. */
+static __always_inline __u64 shorter(__u32 own, __u32 peer, __u64 otherwise)
 {
-	if (proto == IPPROTO_TCP) {
-		if (((a | b) & SEEN_RST) || (a & b & SEEN_FIN))
-			return tight ? TCP_CLOSING_TIGHT : TCP_CLOSING;
-		if (!(a && b))
-			return tight ? TCP_HALF_OPEN_TIGHT : TCP_HALF_OPEN;
-		return TCP_IDLE;
-	}
-	if (proto == IPPROTO_UDP)
-		return a && b ? UDP_STREAM : UDP_SINGLE;
-	return proto == IPPROTO_ICMP ? ICMP_IDLE : OTHER_IDLE;
+	__u64 a = own ? own * SECOND : otherwise, b = peer ? peer * SECOND : otherwise;
+
+	return a < b ? a : b;
 }
 
-/* touch counts a packet of a known flow. */
-static __always_inline void touch(struct flow *f, const struct packet *p, __u64 now)
+/* idle_limit of an established flow. A slot may have another owner meanwhile:
+ * such flows are abandoned, which is sooner than any of this. */
+static __always_inline __u64 idle_limit(const struct flow *f, int stream)
 {
-	__u32 seen = f->seen, next = (p->tcp & SEEN_RST ? seen : seen & ~SEEN_RST) | p->tcp;
+	struct port *own = f->flags & FLOW_TRACK_OWN ? port_at(f->own_slot) : 0;
+	struct port *peer = f->flags & FLOW_TRACK_PEER ? port_at(f->peer_slot) : 0;
 
-	WRITE(f->last_seen, now);
-	if (next != seen)
-		WRITE(f->seen, next);
-	__sync_fetch_and_add(&f->packets, 1);
-	__sync_fetch_and_add(&f->bytes, p->len);
+	if (f->key.proto == IPPROTO_TCP)
+		return shorter(own ? own->tcp_idle : 0, peer ? peer->tcp_idle : 0, TCP_IDLE);
+	if (stream)
+		return shorter(own ? own->udp_stream : 0, peer ? peer->udp_stream : 0, UDP_STREAM);
+	return shorter(own ? own->udp_idle : 0, peer ? peer->udp_idle : 0, UDP_SINGLE);
+}
+
+/* pair_timeout says after how long without a packet the pair is over. UDP is a
+ * stream once it had more than one request and more than one answer. */
+__noinline __u64 pair_timeout(const struct flow *f, const struct flow *rev, int tight)
+{
+	__u32 a, b;
+
+	if (!f)
+		return 0;
+	a = f->seen;
+	b = rev ? rev->seen : 0;
+	switch (f->key.proto) {
+	case IPPROTO_TCP:
+		if (((a | b) & SEEN_RST) || (a & b & SEEN_FIN))
+			return tight ? TCP_CLOSING_TIGHT : TCP_CLOSING;
+		if (!a || !b)
+			return tight ? TCP_HALF_OPEN_TIGHT : TCP_HALF_OPEN;
+		return idle_limit(f, 0);
+	case IPPROTO_UDP:
+		return idle_limit(f, f->packets > 1 && rev && rev->packets > 1);
+	case IPPROTO_ICMP:
+		return ICMP_IDLE;
+	}
+	return OTHER_IDLE;
 }
 
 /* last_of: liveness of a pair is one, whichever side kept talking. */
@@ -131,9 +154,21 @@ static __always_inline __u64 last_of(struct flow *f, struct flow *rev)
 	return other > last ? other : last;
 }
 
-static __always_inline int pair_expired(__u8 proto, struct flow *f, struct flow *rev, __u64 now, int tight)
+static __always_inline int pair_expired(struct flow *f, struct flow *rev, __u64 now, int tight)
 {
-	return last_of(f, rev) + pair_timeout(proto, f->seen, rev ? rev->seen : 0, tight) < now;
+	return last_of(f, rev) + pair_timeout(f, rev, tight) < now;
+}
+
+/* settle: the pair is no longer half open. Whoever clears the mark counts it. */
+static __always_inline void settle(struct flow_slot *s)
+{
+	struct flow_usage *u;
+
+	if (!swap_state(&s->half_open, 1, 0))
+		return;
+	u = bpf_map_lookup_elem(&usage, &s->owner);
+	if (u)
+		__sync_fetch_and_add(&u->half_open, -1);
 }
 
 static __always_inline void give_back(struct flow_slot *s)
@@ -141,6 +176,7 @@ static __always_inline void give_back(struct flow_slot *s)
 	struct flow_usage *u = bpf_map_lookup_elem(&usage, &s->owner);
 	struct host_state *m = host_state();
 
+	settle(s);
 	if (u)
 		__sync_fetch_and_add(&u->flows, -1);
 	if (m)
@@ -170,7 +206,7 @@ static __always_inline int abandoned(struct flow *f)
 
 static __always_inline int unused(struct flow *f, struct flow *rev, __u64 now, int tight)
 {
-	if (pair_expired(f->key.proto, f, rev, now, tight))
+	if (pair_expired(f, rev, now, tight))
 		return 1;
 	return abandoned(f) && last_of(f, rev) + (tight ? TCP_HALF_OPEN_TIGHT : TCP_HALF_OPEN) < now;
 }
@@ -235,8 +271,13 @@ static __always_inline int examine(struct flow_slot *s, __u64 now, int tight)
 	return bury(s, &rev_key, f, rev);
 }
 
-/* reclaim looks at one place of the clock. */
-__noinline int reclaim(__u32 index, __u64 now, int tight)
+/* Whose flows are short of room: nobody's, everyone's, or one interface's. */
+#define ROOMY 0
+#define EVERYONE 0xffffffff
+
+/* reclaim looks at one place of the clock. Who has used up its own share hurries
+ * its own flows only. */
+__noinline int reclaim(__u32 index, __u64 now, __u32 tight)
 {
 	struct flow_slot *s = bpf_map_lookup_elem(&flow_slots, &index);
 	int result;
@@ -245,7 +286,9 @@ __noinline int reclaim(__u32 index, __u64 now, int tight)
 		return RECLAIM_KEPT;
 	if (!swap_state(&s->state, SLOT_USED, SLOT_BUSY))
 		return READ(s->state) == SLOT_FREE ? RECLAIM_FREE : RECLAIM_KEPT;
-	result = examine(s, now, tight);
+	result = examine(s, now, tight == EVERYONE || (tight && s->owner == tight));
+	if (result == RECLAIM_KILLED)
+		settle(s);
 	if (result == RECLAIM_DELETED)
 		give_back(s);
 	WRITE(s->state, result == RECLAIM_DELETED ? SLOT_FREE : SLOT_USED);

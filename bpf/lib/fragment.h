@@ -33,7 +33,7 @@ static __always_inline struct frag *frag_place(__u32 slot, const struct packet *
 
 /* frag_remember is called for every first fragment: the later ones share its
  * verdict because they are judged by its ports. */
-__noinline int frag_remember(const struct packet *p, __u32 slot, __u64 now)
+__noinline int frag_remember(const struct packet *p, __u32 slot)
 {
 	struct frag *f;
 
@@ -51,13 +51,13 @@ __noinline int frag_remember(const struct packet *p, __u32 slot, __u64 now)
 	f->dport = p->key.dport;
 	f->icmp_type = p->icmp_type;
 	f->icmp_code = p->icmp_code;
-	f->seen = now;
+	f->seen = p->now;
 	seq_end(&f->seq);
 	return 0;
 }
 
 /* frag_recall gives a later fragment the ports of its first. */
-__noinline int frag_recall(struct packet *p, __u32 slot, __u64 now)
+__noinline int frag_recall(struct packet *p, __u32 slot)
 {
 	struct frag *f;
 	__u32 seq;
@@ -68,7 +68,7 @@ __noinline int frag_recall(struct packet *p, __u32 slot, __u64 now)
 	if (!f)
 		return -1;
 	seq = READ(f->seq);
-	if ((seq & 1) || !same_frag(f, p) || f->seen + FRAG_LIFE < now)
+	if ((seq & 1) || !same_frag(f, p) || f->seen + FRAG_LIFE < p->now)
 		return -1;
 	p->key.sport = f->sport;
 	p->key.dport = f->dport;

@@ -2,8 +2,10 @@
 /* Write a decision into the flow table: a new pair, or a known one in place. */
 #pragma once
 
+#include "build.h"
 #include "claim.h"
 #include "decide.h"
+#include "sequence.h"
 
 #define E_EXIST (-17)
 
@@ -13,8 +15,7 @@ static __always_inline __u32 swap_track(__u32 flags)
 }
 
 /* The half for the packet's own direction. */
-static __always_inline void fill(struct flow *f, const struct packet *p, __u32 own_slot, const struct decision *d,
-				 __u64 now)
+static __always_inline void fill(struct flow *f, const struct packet *p, __u32 own_slot, const struct decision *d)
 {
 	f->peer_slot = d->peer_slot;
 	f->peer_eni = d->peer_eni;
@@ -25,13 +26,15 @@ static __always_inline void fill(struct flow *f, const struct packet *p, __u32 o
 	f->acl_out = d->acl_out;
 	f->acl_in = d->acl_in;
 	f->flags = d->flags;
-	f->last_seen = now;
+	f->last_seen = p->now;
 	if (!d->fresh)
 		return;
-	f->seen = p->tcp;
+	f->seen = p->tcp & ~SEEN_SEQ;
+	f->next = seq_end_of(p);
+	f->ack = p->ack;
 	f->packets = 1;
 	f->bytes = p->len;
-	f->first_seen = now;
+	f->first_seen = p->now;
 }
 
 /* The half for the replies. It can be used at once within a subnet and if the
@@ -39,7 +42,7 @@ static __always_inline void fill(struct flow *f, const struct packet *p, __u32 o
  * own: the ACLs for its direction have not been asked, or it may be routed
  * elsewhere. */
 static __always_inline void fill_reverse(struct flow *f, const struct packet *p, __u32 own_slot,
-					 const struct decision *d, __u64 now)
+					 const struct decision *d)
 {
 	f->peer_slot = own_slot;
 	f->peer_eni = p->key.eni;
@@ -50,11 +53,13 @@ static __always_inline void fill_reverse(struct flow *f, const struct packet *p,
 	f->acl_out = 0;
 	f->acl_in = 0;
 	f->flags = FLOW_REVERSE | swap_track(d->flags);
-	f->last_seen = now;
+	f->last_seen = p->now;
 	f->seen = 0;
+	f->next = 0;
+	f->ack = 0;
 	f->packets = 0;
 	f->bytes = 0;
-	f->first_seen = now;
+	f->first_seen = p->now;
 }
 
 static __always_inline __u32 reverse_epoch(const struct decision *d)
@@ -62,42 +67,25 @@ static __always_inline __u32 reverse_epoch(const struct decision *d)
 	return d->src_known && !d->crosses ? d->peer_epoch : 0;
 }
 
-/* begin and finish bracket a change in place, by one CPU at a time. An element
- * that was recycled for another tuple is left as it was. */
-static __always_inline int begin(struct flow *f, const struct flow_key *key)
+/* spoken_for: the replies' half serves a live pair of the interface that has
+ * the source's address. Who only forwards or imitates that address must not turn
+ * the answers to its owner away. */
+static __always_inline int spoken_for(const struct packet *p, const struct decision *d, struct flow *rev)
 {
-	__u32 was = READ(f->state);
+	struct flow_key key;
+	struct flow *owner;
 
-	if ((was != FLOW_LIVE && was != FLOW_DEAD) || !swap_state(&f->state, was, FLOW_BUILDING))
+	if (d->src_known || READ(rev->state) != FLOW_LIVE || rev->peer_eni == p->key.eni)
 		return 0;
-	if (!same_key(&f->key, key)) {
-		swap_state(&f->state, FLOW_BUILDING, was);
-		return 0;
-	}
-	WRITE(f->epoch, 0);
-	WRITE(f->born, bpf_ktime_get_ns());
-	return 1;
-}
-
-static __always_inline void finish(struct flow *f, __u32 epoch)
-{
-	WRITE(f->epoch, epoch);
-	swap_state(&f->state, FLOW_BUILDING, FLOW_LIVE);
-}
-
-/* flow_of looks the packet's own half up. Linux 6.1 takes no key from the
- * argument of a function, and the copy must not lie on the deepest stack. */
-static __noinline struct flow *flow_of(const struct packet *p)
-{
-	struct flow_key key = p->key;
-
-	return bpf_map_lookup_elem(&flows, &key);
+	other_half(&rev->key, rev->peer_eni, &key);
+	owner = bpf_map_lookup_elem(&flows, &key);
+	return owner && READ(owner->state) == FLOW_LIVE && !pair_expired(owner, rev, p->now, 0);
 }
 
 /* put_reverse writes the replies' half; -1 when there is no room for it, 1 when
- * an old one is just being deleted and would take the new content along. */
-__noinline int put_reverse(const struct packet *p, __u32 slot_own, const struct decision *d, __u64 now,
-				  __u32 place)
+ * it is another's, or an old one that is just being deleted and would take the
+ * new content along. */
+__noinline int put_reverse(const struct packet *p, __u32 slot_own, const struct decision *d, __u32 place)
 {
 	struct flow_key key;
 	struct flow *rev, value = {};
@@ -109,7 +97,7 @@ __noinline int put_reverse(const struct packet *p, __u32 slot_own, const struct 
 	rev = bpf_map_lookup_elem(&flows, &key);
 	if (!rev) {
 		value.key = key;
-		fill_reverse(&value, p, slot_own, d, now);
+		fill_reverse(&value, p, slot_own, d);
 		value.state = FLOW_LIVE;
 		value.epoch = reverse_epoch(d);
 		value.born = bpf_ktime_get_ns();
@@ -117,8 +105,10 @@ __noinline int put_reverse(const struct packet *p, __u32 slot_own, const struct 
 		err = bpf_map_update_elem(&flows, &key, &value, BPF_NOEXIST);
 		return err && err != E_EXIST ? -1 : 0;
 	}
+	if (spoken_for(p, d, rev))
+		return 1;
 	if (begin(rev, &key)) {
-		fill_reverse(rev, p, slot_own, d, now);
+		fill_reverse(rev, p, slot_own, d);
 		rev->slot = place;
 		finish(rev, reverse_epoch(d));
 		return 0;
@@ -126,15 +116,14 @@ __noinline int put_reverse(const struct packet *p, __u32 slot_own, const struct 
 	return READ(rev->state) == FLOW_GONE;
 }
 
-__noinline int put_forward(const struct packet *p, __u32 slot_own, const struct decision *d, __u64 now,
-				  __u32 place)
+__noinline int put_forward(const struct packet *p, __u32 slot_own, const struct decision *d, __u32 place)
 {
 	struct flow value = {};
 
 	if (!p || !d)
 		return -1;
 	value.key = p->key;
-	fill(&value, p, slot_own, d, now);
+	fill(&value, p, slot_own, d);
 	value.state = FLOW_LIVE;
 	value.epoch = d->epoch;
 	value.born = bpf_ktime_get_ns();
@@ -142,9 +131,40 @@ __noinline int put_forward(const struct packet *p, __u32 slot_own, const struct 
 	return bpf_map_update_elem(&flows, &value.key, &value, BPF_NOEXIST);
 }
 
-/* create writes a new pair, or nothing; 0 or a drop reason. */
-__noinline int create(const struct packet *p, __u32 slot_own, const struct decision *d, __u64 now)
+/* room: 0, or why this interface may not open a flow. Where it has used its
+ * share, its old flows are looked through first. */
+__noinline int room(const struct packet *p, struct flow_usage *u, const struct bill *b)
 {
+	struct host_state *m = host_state();
+	int why;
+
+	if (!p || !u || !b || !m)
+		return DROP_ALLOWANCE;
+	why = over(m, u, b);
+	if (!why || u->full == p->now)
+		return why;
+	make_room(p->now, hurried(m, u, p->key.eni), STEPS_OVER);
+	why = over(m, u, b);
+	if (why)
+		WRITE(u->full, p->now);
+	return why;
+}
+
+/* open_account writes who pays for the pair into its place. */
+static __always_inline void open_account(struct flow_slot *s, const struct packet *p, struct flow_usage *u)
+{
+	s->key = p->key;
+	s->owner = p->key.eni;
+	__sync_fetch_and_add(&u->flows, 1);
+	s->half_open = p->key.proto == IPPROTO_TCP;
+	if (s->half_open)
+		__sync_fetch_and_add(&u->half_open, 1);
+}
+
+/* create writes a new pair, or nothing; 0 or a drop reason. */
+__noinline int create(const struct packet *p, __u32 slot_own, const struct decision *d)
+{
+	struct bill b = { .flows = 1, .half_open = p && p->key.proto == IPPROTO_TCP };
 	struct host_state *m = host_state();
 	struct flow_usage *u;
 	struct flow_slot *s;
@@ -158,37 +178,32 @@ __noinline int create(const struct packet *p, __u32 slot_own, const struct decis
 	u = bpf_map_lookup_elem(&usage, &eni);
 	if (!u)
 		return DROP_ALLOWANCE;
-	place = claim(now, is_tight(m, u));
+	err = room(p, u, &b);
+	if (err)
+		return err;
+	place = claim(p->now, hurried(m, u, eni));
 	s = bpf_map_lookup_elem(&flow_slots, &place);
 	if (!s)
 		return DROP_TABLE_FULL;
-	if (u->flows >= allowance(m))
-		make_room(now);
-	if (u->flows >= allowance(m)) {
-		WRITE(s->state, SLOT_FREE);
-		return DROP_ALLOWANCE;
-	}
-	err = put_forward(p, slot_own, d, now, place);
-	if (err && err != E_EXIST && make_room(now))
-		err = put_forward(p, slot_own, d, now, place);
+	err = put_forward(p, slot_own, d, place);
+	if (err && err != E_EXIST && make_room(p->now, EVERYONE, STEPS_FULL))
+		err = put_forward(p, slot_own, d, place);
 	if (err) {
 		/* Another CPU is creating the same flow: its entry serves. */
 		WRITE(s->state, SLOT_FREE);
 		return err == E_EXIST ? 0 : DROP_TABLE_FULL;
 	}
-	s->key = p->key;
-	s->owner = p->key.eni;
-	__sync_fetch_and_add(&u->flows, 1);
+	open_account(s, p, u);
 	__sync_fetch_and_add(&m->live, 1);
-	err = put_reverse(p, slot_own, d, now, place);
-	if (err < 0 && make_room(now))
-		err = put_reverse(p, slot_own, d, now, place);
+	err = put_reverse(p, slot_own, d, place);
+	if (err < 0 && make_room(p->now, EVERYONE, STEPS_FULL))
+		err = put_reverse(p, slot_own, d, place);
 	if (err) {
 		/* A half without replies would answer for as long as it is used: the
 		 * next packet builds the pair. */
 		f = flow_of(p);
 		if (f)
-			die(f, now);
+			die(f, p->now);
 	}
 	WRITE(s->state, SLOT_USED);
 	return err < 0 ? DROP_TABLE_FULL : 0;
@@ -197,7 +212,7 @@ __noinline int create(const struct packet *p, __u32 slot_own, const struct decis
 /* orphan gives the half of a former receiver a place of its own in the clock:
  * from now on its pair's place leads to the new one. True if nothing is left
  * that the clock cannot find. It counts for nobody's allowance. */
-static __always_inline int orphan(const struct flow_key *k, struct flow *f, __u64 now)
+static __always_inline int orphan(const struct packet *p, struct flow *f)
 {
 	struct host_state *m = host_state();
 	struct flow_slot *s;
@@ -205,46 +220,93 @@ static __always_inline int orphan(const struct flow_key *k, struct flow *f, __u6
 	struct flow *rev;
 	__u32 place;
 
-	other_half(k, f->peer_eni, &key);
+	other_half(&p->key, f->peer_eni, &key);
 	rev = bpf_map_lookup_elem(&flows, &key);
 	if (!rev || !m)
 		return !rev;
-	die(rev, now);
-	place = claim(now, 0);
+	die(rev, p->now);
+	place = claim(p->now, ROOMY);
 	s = bpf_map_lookup_elem(&flow_slots, &place);
 	if (!s)
 		return 0;
 	rev->flags |= FLOW_ORPHAN;
 	s->key = key;
 	s->owner = 0;
+	s->half_open = 0;
 	__sync_fetch_and_add(&m->live, 1);
 	WRITE(s->state, SLOT_USED);
 	return 1;
 }
 
+/* price of opening a known pair anew: nothing that its account has already. */
+static __always_inline void price(const struct packet *p, struct flow *f, struct bill *b)
+{
+	__u32 place = f->slot;
+	struct flow_slot *s = bpf_map_lookup_elem(&flow_slots, &place);
+
+	b->flows = s && s->owner != p->key.eni;
+	b->half_open = p->key.proto == IPPROTO_TCP && s && !(s->half_open && !b->flows);
+}
+
+/* take_over moves a pair's account to the interface that opens it anew. Its
+ * place stays while one of its halves is being built. */
+__noinline int take_over(const struct packet *p, __u32 place, struct flow_usage *u)
+{
+	struct flow_slot *s = bpf_map_lookup_elem(&flow_slots, &place);
+	struct flow_usage *before;
+
+	if (!p || !s || !u)
+		return 0;
+	settle(s);
+	if (s->owner != p->key.eni) {
+		before = bpf_map_lookup_elem(&usage, &s->owner);
+		if (before)
+			__sync_fetch_and_add(&before->flows, -1);
+		__sync_fetch_and_add(&u->flows, 1);
+		s->owner = p->key.eni;
+	}
+	if (p->key.proto == IPPROTO_TCP && swap_state(&s->half_open, 0, 1))
+		__sync_fetch_and_add(&u->half_open, 1);
+	return 0;
+}
+
 /* renew writes a decision over an entry that exists; a new flow on an old
  * tuple renews the other half too. */
-__noinline int renew(const struct packet *p, __u32 slot_own, const struct decision *d, struct flow *f,
-			    __u64 now)
+__noinline int renew(const struct packet *p, __u32 slot_own, const struct decision *d, struct flow *f)
 {
+	struct flow_usage *u;
+	struct bill b = {};
+	__u32 eni;
 	int err;
 
 	if (!p || !d || !f)
 		return 0;
-	if (!begin(f, &p->key))
-		return 0; /* being built or deleted by another: the verdict serves */
-	if (f->peer_eni != d->peer_eni && !orphan(&p->key, f, now)) {
+	eni = p->key.eni;
+	u = bpf_map_lookup_elem(&usage, &eni);
+	if (!u)
+		return DROP_ALLOWANCE;
+	if (d->fresh) {
+		price(p, f, &b);
+		err = room(p, u, &b);
+		if (err)
+			return err;
+	}
+	if (READ(f->born) != d->born || !begin(f, &p->key))
+		return 0; /* built, cut or deleted by another meanwhile: the verdict serves */
+	if (f->peer_eni != d->peer_eni && !orphan(p, f)) {
 		swap_state(&f->state, FLOW_BUILDING, FLOW_DEAD);
 		return DROP_TABLE_FULL;
 	}
-	fill(f, p, slot_own, d, now);
-	if (!d->fresh)
-		touch(f, p, now);
+	fill(f, p, slot_own, d);
+	if (d->fresh)
+		take_over(p, f->slot, u);
+	else
+		touch(f, p);
 	finish(f, d->epoch);
 	if (!d->fresh)
 		return 0;
-	err = put_reverse(p, slot_own, d, now, f->slot);
+	err = put_reverse(p, slot_own, d, f->slot);
 	if (err)
-		die(f, now);
+		die(f, p->now);
 	return err < 0 ? DROP_TABLE_FULL : 0;
 }

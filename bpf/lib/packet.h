@@ -30,6 +30,8 @@ struct packet {
 	__u8 fragment;	  /* a non-first one: has no layer 4 of its own */
 	__u8 first;	  /* the first of several */
 	__u16 frag_id;
+	__u32 seq, ack;	  /* TCP's, host order */
+	__u64 now;	  /* ns, coarse */
 };
 
 static __always_inline void *frame(struct __sk_buff *skb) { return (void *)(long)skb->data; }
@@ -80,7 +82,9 @@ static __always_inline int parse_l4(struct __sk_buff *skb, struct packet *p, __u
 		p->header += tcp->doff * 4;
 		p->key.sport = tcp->source;
 		p->key.dport = tcp->dest;
-		p->tcp = SEEN_ANY | (tcp->syn ? SEEN_SYN : 0) | (tcp->ack ? SEEN_ACK : 0) |
+		p->seq = bpf_ntohl(tcp->seq);
+		p->ack = bpf_ntohl(tcp->ack_seq);
+		p->tcp = SEEN_ANY | SEEN_SEQ | (tcp->syn ? SEEN_SYN : 0) | (tcp->ack ? SEEN_ACK : 0) |
 			 (tcp->fin ? SEEN_FIN : 0) | (tcp->rst ? SEEN_RST : 0);
 		p->syn = tcp->syn && !tcp->ack && !tcp->rst && !tcp->fin;
 		return 0;

@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include "decide.h"
 #include "forward.h"
+#include "hits.h"
 
 struct quote {
 	struct iphdr ip;
@@ -21,9 +21,9 @@ static __always_inline int is_icmp_error(const struct packet *p)
 		p->icmp_type == ICMP_PARAMETERPROB || p->icmp_type == ICMP_SOURCE_QUENCH);
 }
 
-/* quoted_reply: the key under which the sender of the error would answer the
- * packet that it quotes. */
-static __always_inline int quoted_reply(struct __sk_buff *skb, const struct packet *p, struct flow_key *key)
+/* quoted_reply: the packet with which the sender of the error would answer what
+ * it quotes. */
+static __always_inline int quoted_reply(struct __sk_buff *skb, const struct packet *p, struct packet *out)
 {
 	struct flow_key asked = {};
 	struct quote q;
@@ -47,38 +47,48 @@ static __always_inline int quoted_reply(struct __sk_buff *skb, const struct pack
 		asked.sport = q.l4[2];
 		asked.dport = bpf_ntohs(q.l4[0]) >> 8 | (bpf_ntohs(q.l4[0]) & 0xff) << 8;
 	}
-	other_half(&asked, p->key.eni, key);
+	__builtin_memset(out, 0, sizeof(*out));
+	other_half(&asked, p->key.eni, &out->key);
+	if (q.ip.protocol == IPPROTO_ICMP) {
+		out->icmp_type = out->key.dport & 0xff;
+		out->icmp_code = out->key.dport >> 8;
+	}
+	out->now = p->now;
 	return 0;
 }
 
+/* related passes an error if the flow that it quotes is live and its own packets
+ * would pass now: an error must not outlive what it speaks of. The entry stays as
+ * it is; the flow's next packet is judged for itself. */
 __noinline int related(struct __sk_buff *skb, const struct packet *p, __u32 slot, struct port *port)
 {
-	struct decision d = {};
-	struct endpoint *src, *dst;
-	struct flow_key key;
+	struct scratch *own = scratch();
+	struct endpoint *src;
+	struct decision *d;
 	struct port *peer;
-	__u32 peer_slot;
 	struct flow *f;
 
-	if (!p || !port)
+	if (!p || !port || !own)
 		return TC_ACT_SHOT;
+	d = &own->d;
 	src = endpoint_of(port->vpc, p->key.saddr);
 	if ((!src || src->eni != port->eni) && (port->flags & PORT_SRC_DST_CHECK))
 		return drop(skb, port->eni, STAGE_SPOOF, DROP_ANTI_SPOOF);
-	if (quoted_reply(skb, p, &key))
+	if (quoted_reply(skb, p, &own->quoted))
 		return drop(skb, port->eni, STAGE_FLOW, DROP_STRAY);
-	f = bpf_map_lookup_elem(&flows, &key);
+	f = flow_of(&own->quoted);
 	if (!f || READ(f->state) != FLOW_LIVE)
 		return drop(skb, port->eni, STAGE_FLOW, DROP_STRAY);
-	peer_slot = READ(f->peer_slot);
-	peer = port_at(peer_slot);
-	/* The address may have moved since the flow was last judged. */
-	dst = endpoint_of(port->vpc, p->key.daddr);
-	if (!peer || peer->eni != f->peer_eni || !(peer->flags & PORT_READY) || !dst || dst->eni != peer->eni)
-		return drop(skb, port->eni, STAGE_ROUTE, DROP_PEER_DOWN);
-	if (!dst_mac_ok(skb, port, peer))
+	if (decide(&own->quoted, port, f, d, p)) {
+		count_refusal(d, port, p->now);
+		return drop_rule(skb, port->eni, d->stage << 8 | d->reason, d->rule);
+	}
+	if (d->fresh)
+		return drop(skb, port->eni, STAGE_FLOW, DROP_STRAY);
+	peer = port_at(d->peer_slot);
+	if (!peer || !dst_mac_ok(skb, port, peer))
 		return drop(skb, port->eni, STAGE_ROUTE, DROP_DST_MAC);
-	if (edge(p, port, peer, &d))
-		return drop_rule(skb, port->eni, d.stage << 8 | d.reason, d.rule);
-	return forward(skb, p->len, slot, port, peer_slot, peer);
+	d->begins = 1; /* ACLs are asked about each */
+	count_verdicts(d, port, peer, p->now);
+	return forward(skb, p->len, slot, port, d->peer_slot, peer);
 }

@@ -48,6 +48,9 @@ struct port {
 	__be32 router;
 	__be32 net;		/* the subnet's prefix */
 	__be32 mask;
+	__u32 tcp_idle;		/* seconds after which its groups forget an idle flow; 0: the default */
+	__u32 udp_idle;
+	__u32 udp_stream;
 	__u32 version;		/* digest of what else its verdicts rest on; programs ignore it */
 };
 
@@ -60,7 +63,8 @@ struct port_stats {
  * the interface's and not its slot's: it follows it from port to port. */
 struct flow_usage {
 	__s32 flows;
-	__u32 pad;
+	__s32 half_open; /* those of them that are TCP and that nobody has answered */
+	__u64 full;	 /* ns, coarse: when it last looked for room and found none */
 };
 
 struct endpoint_key {
@@ -216,6 +220,8 @@ enum flow_flags {
 	FLOW_TRACK_OWN = 2,  /* the sender's groups track it */
 	FLOW_TRACK_PEER = 4, /* the receiver's groups track it */
 	FLOW_ORPHAN = 8,     /* its other half was given to another interface */
+	FLOW_CUT_OWN = 16,   /* the rule is gone and shall not be outlived: ask the groups again */
+	FLOW_CUT_PEER = 32,
 };
 
 enum flow_seen {
@@ -224,6 +230,7 @@ enum flow_seen {
 	SEEN_FIN = 4,
 	SEEN_RST = 8,
 	SEEN_ANY = 16,
+	SEEN_SEQ = 32, /* the packet has sequence numbers */
 };
 
 /* One half of a pair. An element may be recycled for another tuple under a
@@ -249,6 +256,8 @@ struct flow {
 	__u32 own_rule, peer_rule; /* ids of the rules that let it through */
 	__u32 slot;	  /* in flow_slots, of the pair */
 	__u32 acl_out, acl_in; /* rule numbers of the ACLs of this direction; 0: none was asked */
+	__u32 next;	  /* TCP: the sequence number after the last that was sent */
+	__u32 ack;	  /* TCP: the last acknowledgement that was sent */
 };
 
 enum slot_state {
@@ -261,6 +270,7 @@ enum slot_state {
 struct flow_slot {
 	__u32 state;
 	__u32 owner; /* the interface whose usage counts the pair; 0: nobody's */
+	__u32 half_open; /* 1 while it counts as such */
 	struct flow_key key;
 };
 
@@ -283,6 +293,8 @@ struct drop_key {
 struct drop_count {
 	__u64 packets, bytes;
 };
+
+#define CUT_RULES 16 /* of one pass over the clock; 0 is none */
 
 /* Small tables of one port, one place for each hash: a tenant that fills its
  * own evicts nobody else's. Odd `seq`: one CPU is writing the place. */
@@ -321,6 +333,16 @@ struct denied {
 
 struct denied_table {
 	struct denied at[DENIED_PER_PORT];
+};
+
+/* Argument and result of looking at some places of the clock for flows that a
+ * rule let in. */
+struct cut_args {
+	__u32 from;   /* the first place */
+	__u32 count;  /* of places */
+	__u32 cut;    /* result: pairs that will be judged again */
+	__u32 busy;   /* result: pairs that somebody is just writing: look again */
+	__u32 rule[CUT_RULES];
 };
 
 /* Argument and result of one sweep. */

@@ -33,7 +33,7 @@ func open(t *testing.T) (*progs.Set, *flows.Table) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { set.Close() })
-	return set, flows.New(set.Maps, set.Sweep())
+	return set, flows.New(set.Maps, set.Sweep(), set.Cut())
 }
 
 func everyone(spec.ENI) bool { return true }

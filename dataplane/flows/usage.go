@@ -25,6 +25,7 @@ type Usage struct {
 var roomReasons = map[string]bool{
 	bpf.ReasonName(uint8(bpf.FromEniDropReasonDROP_ALLOWANCE)):  true,
 	bpf.ReasonName(uint8(bpf.FromEniDropReasonDROP_TABLE_FULL)): true,
+	bpf.ReasonName(uint8(bpf.FromEniDropReasonDROP_HALF_OPEN)):  true,
 }
 
 // Usage reads the accounts of all interfaces.
@@ -34,11 +35,14 @@ func (t *Table) Usage() (map[spec.ENI]Usage, error) {
 		eni uint32
 		u   bpf.FlowUsage
 	)
-	allowance := int(bpf.FlowAllowance(t.slots.MaxEntries()))
+	table := t.slots.MaxEntries()
+	allowance, halfOpen := int(bpf.FlowAllowance(table)), int(bpf.HalfOpenAllowance(table))
 	it := t.usage.Iterate()
 	for it.Next(&eni, &u) {
 		// A pair that two CPUs account for at once may be counted down first.
-		out[spec.ENI(eni)] = Usage{Flows: int(max(u.Flows, 0)), Allowance: allowance}
+		out[spec.ENI(eni)] = Usage{
+			Flows: int(max(u.Flows, 0)), HalfOpen: int(max(u.HalfOpen, 0)), Allowance: allowance, HalfOpenAllowance: halfOpen,
+		}
 	}
 	if err := it.Err(); err != nil {
 		return nil, fmt.Errorf("read the accounts of flows: %w", err)

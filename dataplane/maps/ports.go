@@ -40,6 +40,7 @@ type Port struct {
 	Tap             bool
 	SourceDestCheck bool
 	Cut             bool
+	Timeouts        spec.Timeouts
 	// Version is a digest of everything else that verdicts about this port
 	// rest on: its addresses, groups and routes. A new one counts the epoch.
 	Version uint32
@@ -99,6 +100,7 @@ func (d ports) decode(v bpf.Port) Port {
 		Tap:             flags&bpf.FromEniPortFlagsPORT_TAP != 0,
 		SourceDestCheck: flags&bpf.FromEniPortFlagsPORT_SRC_DST_CHECK != 0,
 		Cut:             flags&bpf.FromEniPortFlagsPORT_CUT != 0,
+		Timeouts:        spec.Timeouts{TCPEstablished: v.TcpIdle, UDP: v.UdpIdle, UDPStream: v.UdpStream},
 		Version:         v.Version,
 	}
 	if flags&bpf.FromEniPortFlagsPORT_READY == 0 {
@@ -126,6 +128,7 @@ func (d ports) encode(p Port) (bpf.Port, error) {
 		Eni: uint32(p.ENI), Vpc: uint32(p.VPC), Subnet: uint32(p.Subnet), Table: uint32(p.Table),
 		Egress: list[0], Ingress: list[1], AclOut: list[2], AclIn: list[3],
 		Mac: p.MAC, RouterMac: p.RouterMAC, Router: be32(p.Router), Net: be32(p.CIDR.Addr()), Mask: maskOf(p.CIDR.Bits()),
+		TcpIdle: p.Timeouts.TCPEstablished, UdpIdle: p.Timeouts.UDP, UdpStream: p.Timeouts.UDPStream,
 		Mtu: uint32(p.MTU), Version: p.Version, Flags: uint32(bpf.FromEniPortFlagsPORT_READY),
 	}
 	for flag, on := range map[bpf.FromEniPortFlags]bool{

@@ -95,7 +95,7 @@ func openLab(t testing.TB, cfg progs.Config, own ...int) *lab {
 	}
 	t.Cleanup(func() { set.Close() })
 	l := &lab{
-		t: t, set: set, table: flows.New(set.Maps, set.Sweep()),
+		t: t, set: set, table: flows.New(set.Maps, set.Sweep(), set.Cut()),
 		ports: map[maps.Slot]maps.Port{}, endpoints: map[spec.EndpointKey]maps.Endpoint{},
 		routes: map[spec.RouteKey]spec.Route{}, sets: map[spec.RuleSetID]spec.RuleSet{},
 	}

@@ -70,7 +70,8 @@ type Set struct {
 	Maps map[string]*ebpf.Map
 
 	programs map[Role]program
-	sweep    *ebpf.Program
+	// clock are the programs that user space runs, by name.
+	clock map[string]*ebpf.Program
 }
 
 type program struct {
@@ -138,6 +139,7 @@ func loadSpecs(table uint32, second time.Duration) (objects, error) {
 		"flow_slot_mask": table - 1,
 		"flow_pairs":     bpf.FlowPairs(table),
 		"flow_allowance": bpf.FlowAllowance(table),
+		"flow_half_open": bpf.HalfOpenAllowance(table),
 	}
 	for _, c := range o.all() {
 		for _, name := range []string{"flows", "flow_slots"} {
@@ -238,13 +240,25 @@ func (s *Set) load(o objects) error {
 		s.programs[role] = program{Program: p, tag: tag}
 	}
 	var err error
-	if s.sweep, err = s.loadOne(o.sweep); err != nil {
-		return fmt.Errorf("program sweep: %w", err)
+	if s.clock, err = s.loadAll(o.sweep); err != nil {
+		return fmt.Errorf("programs of the clock: %w", err)
 	}
 	return nil
 }
 
+// loadOne loads an object of one program.
 func (s *Set) loadOne(c *ebpf.CollectionSpec) (*ebpf.Program, error) {
+	all, err := s.loadAll(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range all {
+		return p, nil
+	}
+	return nil, errors.New("the object has no program")
+}
+
+func (s *Set) loadAll(c *ebpf.CollectionSpec) (map[string]*ebpf.Program, error) {
 	replace := map[string]*ebpf.Map{}
 	for name := range c.Maps {
 		if !internalMap(name) {
@@ -256,17 +270,21 @@ func (s *Set) loadOne(c *ebpf.CollectionSpec) (*ebpf.Program, error) {
 		return nil, err
 	}
 	defer coll.Close()
-	for name := range coll.Programs {
-		return coll.DetachProgram(name), nil
+	out := map[string]*ebpf.Program{}
+	for name := range c.Programs {
+		out[name] = coll.DetachProgram(name)
 	}
-	return nil, errors.New("the object has no program")
+	return out, nil
 }
 
 // Dir is the directory of the pins.
 func (s *Set) Dir() string { return s.dir }
 
 // Sweep is the program that turns the flow table's clock.
-func (s *Set) Sweep() *ebpf.Program { return s.sweep }
+func (s *Set) Sweep() *ebpf.Program { return s.clock["vpc_sweep"] }
+
+// Cut is the program that ends flows that outlive their rule.
+func (s *Set) Cut() *ebpf.Program { return s.clock["vpc_cut"] }
 
 // Program is a loaded program, for tests and benchmarks.
 func (s *Set) Program(r Role) *ebpf.Program { return s.programs[r].Program }
@@ -280,8 +298,8 @@ func (s *Set) Close() error {
 	for _, p := range s.programs {
 		errs = append(errs, p.Close())
 	}
-	if s.sweep != nil {
-		errs = append(errs, s.sweep.Close())
+	for _, p := range s.clock {
+		errs = append(errs, p.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -124,6 +124,7 @@ var elsewhere = map[string]string{
 	"vlan":       "TestLiveFrames",
 	"table_full": "TestTableFull",
 	"allowance":  "TestAllowance",
+	"half_open":  "TestHalfOpenAllowance",
 
 	"network_acl": "TestACLAtTheEdgeOnly",
 }
