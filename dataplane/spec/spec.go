@@ -46,6 +46,9 @@ type ENI uint32
 // VPC is the index of a VPC: unique for ever, on all hosts.
 type VPC uint32
 
+// ACL is the index of a network ACL: unique for ever, on all hosts.
+type ACL uint32
+
 // Group is the index of a security group: unique for ever, on all hosts.
 type Group uint32
 
@@ -64,6 +67,9 @@ type Subnet struct {
 	// ACLOut and ACLIn judge what leaves and what enters the subnet. A subnet
 	// without them is closed: there is no list of that name.
 	ACLOut, ACLIn RuleSetID
+	// ACL is whose rules those are: a subnet may get another one, with rules of
+	// the same numbers.
+	ACL ACL
 }
 
 // Kind of the device at the workload's side of a port.

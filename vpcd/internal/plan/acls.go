@@ -59,12 +59,15 @@ func SubnetACLs(w *record.World) map[spec.SubnetID]*record.NetworkAcl {
 	return out
 }
 
-// acl adds both directions of the subnet's network ACL to sets.
-func (b *builder) acl(sets map[spec.RuleSetID]spec.RuleSet, vpc *record.Vpc, s *record.Subnet) (out, in spec.RuleSetID, err error) {
+// acl gives a segment the subnet's network ACL, and adds both its directions to
+// sets. Two ACLs with one index, or one without, are no reason to doubt them:
+// only their counts could be mistaken for each other's.
+func (b *builder) acl(segment *spec.Subnet, sets map[spec.RuleSetID]spec.RuleSet, s *record.Subnet) error {
 	key, ok := b.acls.find(&s.Subnet)
 	if !ok {
-		return out, in, fmt.Errorf("VPC %s has no default network ACL", vpc.Vpc.VpcId)
+		return fmt.Errorf("VPC %s has no default network ACL", segment.VPCID)
 	}
+	segment.ACL = spec.ACL(b.w.Acls[key].Index)
 	acl := &b.w.Acls[key].Acl
 	everywhere := spec.Rule{Protocol: spec.AnyProtocol, FromPort: -1, ToPort: -1, Prefix: allIPv4, ID: lastACLRule, Deny: true}
 	rules := map[bool][]spec.Rule{true: {everywhere}, false: {everywhere}}
@@ -78,12 +81,13 @@ func (b *builder) acl(sets map[spec.RuleSetID]spec.RuleSet, vpc *record.Vpc, s *
 			err = errors.New("another has its number")
 		}
 		if err != nil {
-			return out, in, fmt.Errorf("network ACL %s: rule %d: %w", acl.NetworkAclId, api.Val(e.RuleNumber), err)
+			return fmt.Errorf("network ACL %s: rule %d: %w", acl.NetworkAclId, api.Val(e.RuleNumber), err)
 		}
 		taken[api.Val(e.Egress)][r.ID] = true
 		rules[api.Val(e.Egress)] = append(rules[api.Val(e.Egress)], r)
 	}
-	return addACL(sets, rules[true]), addACL(sets, rules[false]), nil
+	segment.ACLOut, segment.ACLIn = addACL(sets, rules[true]), addACL(sets, rules[false])
+	return nil
 }
 
 func addACL(sets map[spec.RuleSetID]spec.RuleSet, rules []spec.Rule) spec.RuleSetID {

@@ -124,7 +124,7 @@ func (b *builder) attached(id string, n *record.NetworkInterface) error {
 	if x.segment, err = segment(vpc, subnet); err != nil {
 		return err
 	}
-	if x.segment.ACLOut, x.segment.ACLIn, err = b.acl(x.rules, vpc, subnet); err != nil {
+	if err := b.acl(&x.segment, x.rules, subnet); err != nil {
 		return err
 	}
 	groups, err := b.groups(n)

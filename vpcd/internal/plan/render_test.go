@@ -16,8 +16,8 @@ func render(p Plan) string {
 	h := p.Spec
 	fmt.Fprintf(&b, "host %s revision %d mtu %d\n", h.Name, h.Revision, h.MTU)
 	section(&b, "subnets", h.Subnets, func(id spec.SubnetID, s spec.Subnet) string {
-		return fmt.Sprintf("%d %s vpc %d %s router %s %s acl out %s in %s", id, s.ID, s.VPC, s.CIDR, s.Router, s.MAC,
-			s.ACLOut.String()[:8], s.ACLIn.String()[:8])
+		return fmt.Sprintf("%d %s vpc %d %s router %s %s acl %d out %s in %s", id, s.ID, s.VPC, s.CIDR, s.Router, s.MAC,
+			s.ACL, s.ACLOut.String()[:8], s.ACLIn.String()[:8])
 	})
 	section(&b, "ports", h.Ports, func(id spec.ENI, x spec.Port) string { return renderPort(id, x) })
 	section(&b, "endpoints", h.Endpoints, func(k spec.EndpointKey, e spec.Endpoint) string {

@@ -49,7 +49,7 @@ func (w *world) vpc(name, cidr string) {
 // allow|deny PROTO[:FROM-TO] CIDR".
 func (w *world) acl(vpc string, entries ...string) *record.NetworkAcl {
 	id := fmt.Sprintf("acl-%s-%d", vpc, len(w.Acls))
-	r := &record.NetworkAcl{Acl: api.NetworkAcl{NetworkAclId: id, VpcId: "vpc-" + vpc}}
+	r := &record.NetworkAcl{Acl: api.NetworkAcl{NetworkAclId: id, VpcId: "vpc-" + vpc}, Index: uint32(101 + len(w.Acls))}
 	for _, text := range append(entries, "in 32767 deny -1 0.0.0.0/0", "out 32767 deny -1 0.0.0.0/0") {
 		r.Acl.Entries = append(r.Acl.Entries, aclEntry(text))
 	}
