@@ -50,7 +50,7 @@ __noinline int first_packet(struct __sk_buff *skb, const struct packet *p, __u32
 		return drop_rule(skb, port->eni, d->stage << 8 | d->reason, d->rule);
 	if (decide(p, port, f, d, p)) {
 		remember_denied(p, slot, d);
-		count_refusal(d, port, p->now);
+		count_refusal(d, p->now);
 		return drop_rule(skb, port->eni, d->stage << 8 | d->reason, d->rule);
 	}
 	peer = port_at(d->peer_slot);

@@ -109,12 +109,13 @@ const (
 
 type FromEniEndpoint struct {
 	_      structs.HostLayout
+	Key    FromEniEndpointKey
 	Eni    uint32
 	Slot   uint32
 	Subnet uint32
 	Mac    [6]uint8
 	Pad    uint16
-	Groups [16]uint32
+	Member [2]FromEniMembership
 }
 
 type FromEniEndpointKey struct {
@@ -300,6 +301,23 @@ type FromEniMemberKey struct {
 	Group uint32
 }
 
+type FromEniMembership struct {
+	_      structs.HostLayout
+	Since  uint64
+	Groups [16]uint32
+}
+
+type FromEniPolicy struct {
+	_       structs.HostLayout
+	Since   uint64
+	Egress  uint32
+	Ingress uint32
+	AclOut  uint32
+	AclIn   uint32
+	Acl     uint32
+	Table   uint32
+}
+
 type FromEniPort struct {
 	_         structs.HostLayout
 	Epoch     uint32
@@ -310,11 +328,6 @@ type FromEniPort struct {
 	RouterMac [6]uint8
 	Mtu       uint32
 	Vpc       uint32
-	Table     uint32
-	Egress    uint32
-	Ingress   uint32
-	AclOut    uint32
-	AclIn     uint32
 	Router    uint32
 	Net       uint32
 	Mask      uint32
@@ -322,6 +335,9 @@ type FromEniPort struct {
 	UdpIdle   uint32
 	UdpStream uint32
 	Version   uint32
+	Uncounted uint32
+	_         [4]byte
+	Policy    [2]FromEniPolicy
 }
 
 type FromEniPortFlags uint32
@@ -344,7 +360,7 @@ type FromEniPortStats struct {
 type FromEniRoute struct {
 	_      structs.HostLayout
 	Target uint32
-	Pad    uint32
+	Table  uint32
 }
 
 type FromEniRouteKey struct {
@@ -374,25 +390,29 @@ type FromEniRuleWord struct {
 type FromEniScratch struct {
 	_ structs.HostLayout
 	D struct {
-		_         structs.HostLayout
-		Epoch     uint32
-		PeerEpoch uint32
-		PeerSlot  uint32
-		PeerEni   uint32
-		OwnRule   uint32
-		PeerRule  uint32
-		AclOut    uint32
-		AclIn     uint32
-		Flags     uint32
-		Fresh     uint8
-		Begins    uint8
-		Crosses   uint8
-		SrcKnown  uint8
-		Stage     uint32
-		Reason    uint32
-		Rule      uint32
-		_         [4]byte
-		Born      uint64
+		_          structs.HostLayout
+		Generation uint64
+		Epoch      uint32
+		PeerEpoch  uint32
+		PeerSlot   uint32
+		PeerEni    uint32
+		OwnRule    uint32
+		PeerRule   uint32
+		AclOut     uint32
+		AclIn      uint32
+		Flags      uint32
+		Fresh      uint8
+		Begins     uint8
+		Crosses    uint8
+		SrcKnown   uint8
+		Torn       uint8
+		Pad        [3]uint8
+		Acl        uint32
+		PeerAcl    uint32
+		Stage      uint32
+		Reason     uint32
+		Rule       uint32
+		Born       uint64
 	}
 	Quoted struct {
 		_        structs.HostLayout
@@ -432,6 +452,7 @@ const (
 	FromEniMapFlowSlots         = "flow_slots"
 	FromEniMapFlows             = "flows"
 	FromEniMapFrags             = "frags"
+	FromEniMapGenerations       = "generations"
 	FromEniMapHits              = "hits"
 	FromEniMapLists             = "lists"
 	FromEniMapMembers           = "members"
@@ -517,6 +538,7 @@ type FromEniMapSpecs struct {
 	FlowSlots     *ebpf.MapSpec `ebpf:"flow_slots"`
 	Flows         *ebpf.MapSpec `ebpf:"flows"`
 	Frags         *ebpf.MapSpec `ebpf:"frags"`
+	Generations   *ebpf.MapSpec `ebpf:"generations"`
 	Hits          *ebpf.MapSpec `ebpf:"hits"`
 	Lists         *ebpf.MapSpec `ebpf:"lists"`
 	Members       *ebpf.MapSpec `ebpf:"members"`
@@ -578,6 +600,7 @@ type FromEniMaps struct {
 	FlowSlots     *ebpf.Map `ebpf:"flow_slots"`
 	Flows         *ebpf.Map `ebpf:"flows"`
 	Frags         *ebpf.Map `ebpf:"frags"`
+	Generations   *ebpf.Map `ebpf:"generations"`
 	Hits          *ebpf.Map `ebpf:"hits"`
 	Lists         *ebpf.Map `ebpf:"lists"`
 	Members       *ebpf.Map `ebpf:"members"`
@@ -601,6 +624,7 @@ func (m *FromEniMaps) Close() error {
 		m.FlowSlots,
 		m.Flows,
 		m.Frags,
+		m.Generations,
 		m.Hits,
 		m.Lists,
 		m.Members,

@@ -42,6 +42,7 @@ const (
 	SweepMapFlowSlots     = "flow_slots"
 	SweepMapFlows         = "flows"
 	SweepMapFrags         = "frags"
+	SweepMapGenerations   = "generations"
 	SweepMapHits          = "hits"
 	SweepMapLists         = "lists"
 	SweepMapMembers       = "members"
@@ -119,6 +120,7 @@ type SweepMapSpecs struct {
 	FlowSlots     *ebpf.MapSpec `ebpf:"flow_slots"`
 	Flows         *ebpf.MapSpec `ebpf:"flows"`
 	Frags         *ebpf.MapSpec `ebpf:"frags"`
+	Generations   *ebpf.MapSpec `ebpf:"generations"`
 	Hits          *ebpf.MapSpec `ebpf:"hits"`
 	Lists         *ebpf.MapSpec `ebpf:"lists"`
 	Members       *ebpf.MapSpec `ebpf:"members"`
@@ -170,6 +172,7 @@ type SweepMaps struct {
 	FlowSlots     *ebpf.Map `ebpf:"flow_slots"`
 	Flows         *ebpf.Map `ebpf:"flows"`
 	Frags         *ebpf.Map `ebpf:"frags"`
+	Generations   *ebpf.Map `ebpf:"generations"`
 	Hits          *ebpf.Map `ebpf:"hits"`
 	Lists         *ebpf.Map `ebpf:"lists"`
 	Members       *ebpf.Map `ebpf:"members"`
@@ -192,6 +195,7 @@ func (m *SweepMaps) Close() error {
 		m.FlowSlots,
 		m.Flows,
 		m.Frags,
+		m.Generations,
 		m.Hits,
 		m.Lists,
 		m.Members,

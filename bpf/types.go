@@ -39,6 +39,10 @@ type (
 	HitKey = FromEniHitKey
 	// HitCount is the count on one CPU.
 	HitCount = FromEniHitCount
+	// Policy is what a change of policy replaces in a port.
+	Policy = FromEniPolicy
+	// Membership is what a change of policy replaces in an endpoint.
+	Membership = FromEniMembership
 	// FlowKey is a tuple that leaves an interface.
 	FlowKey = FromEniFlowKey
 	// Flow is one half of a pair.

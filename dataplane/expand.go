@@ -29,6 +29,7 @@ type world struct {
 	routes      map[spec.RouteKey]spec.Route
 	endpoints   map[spec.EndpointKey]maps.Endpoint
 	attachments map[progs.Attachment]progs.Attached
+	policies    map[maps.Slot]maps.Policy
 	ports       map[maps.Slot]maps.Port
 	bridgePorts map[nl.LinkKey]nl.BridgePort
 	addresses   map[nl.AddressKey]struct{}
@@ -75,7 +76,7 @@ func expand(h *spec.Host, netns func(string) string, current func(progs.Role) pr
 		namespaces: map[string]struct{}{}, sysctls: map[nl.SysctlKey]string{}, links: map[nl.LinkKey]nl.Link{},
 		rules: map[spec.RuleSetID]struct{}{}, content: h.RuleSets, routes: map[spec.RouteKey]spec.Route{},
 		endpoints: map[spec.EndpointKey]maps.Endpoint{}, attachments: map[progs.Attachment]progs.Attached{},
-		ports: map[maps.Slot]maps.Port{}, bridgePorts: map[nl.LinkKey]nl.BridgePort{}, addresses: map[nl.AddressKey]struct{}{},
+		policies: map[maps.Slot]maps.Policy{}, ports: map[maps.Slot]maps.Port{}, bridgePorts: map[nl.LinkKey]nl.BridgePort{}, addresses: map[nl.AddressKey]struct{}{},
 		ups: map[nl.LinkKey]nl.Up{}, neighbours: map[nl.NeighbourKey]spec.MAC{}, fdb: map[nl.FDBKey]int{}, workloads: map[int]nl.Workload{},
 	}}
 	subnets, ports := sorted(h.Subnets), sorted(h.Ports)
@@ -134,6 +135,7 @@ func (x *expander) port(eni spec.ENI, p spec.Port, version uint32) {
 	x.links[at] = x.portLink(eni, p)
 	x.attachments[progs.Attachment{Index: at.Index, Netns: netnsDir + inside}] = x.current(progs.FromENI)
 	x.ports[slot] = x.portEntry(eni, p, subnet, version)
+	x.policies[slot] = x.ports[slot].Policy()
 	x.bridgePorts[at] = nl.BridgePort{Master: bridge}
 	x.ups[at] = nl.Up{}
 	x.fdb[nl.FDBKey{Netns: inside, MAC: p.MAC}] = at.Index
@@ -164,7 +166,7 @@ func (x *expander) portLink(eni spec.ENI, p spec.Port) nl.Link {
 func (x *expander) portEntry(eni spec.ENI, p spec.Port, subnet spec.Subnet, version uint32) maps.Port {
 	return maps.Port{
 		ENI: eni, VPC: p.VPC, Subnet: p.Subnet, Table: p.Table, Egress: p.Egress, Ingress: p.Ingress,
-		ACLOut: subnet.ACLOut, ACLIn: subnet.ACLIn,
+		ACLOut: subnet.ACLOut, ACLIn: subnet.ACLIn, ACL: subnet.ACL,
 		MAC: p.MAC, RouterMAC: subnet.MAC, Router: subnet.Router, CIDR: subnet.CIDR,
 		MTU: x.h.MTU, Tap: p.Kind == spec.Tap, SourceDestCheck: p.SourceDestCheck, Cut: p.CutTracked, Timeouts: p.Timeouts, Version: version,
 	}

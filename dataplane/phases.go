@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/vpcfabric/vpc/dataplane/delta"
@@ -22,7 +23,10 @@ type phases struct {
 	routes      *delta.Tracker[spec.RouteKey, spec.Route]
 	endpoints   *delta.Tracker[spec.EndpointKey, maps.Endpoint]
 	attachments *delta.Tracker[progs.Attachment, progs.Attached]
+	policies    *delta.Tracker[maps.Slot, maps.Policy]
+	published   act
 	ports       *delta.Tracker[maps.Slot, maps.Port]
+	counted     act
 	bridgePorts *delta.Tracker[nl.LinkKey, nl.BridgePort]
 	addresses   *delta.Tracker[nl.AddressKey, struct{}]
 	ups         *delta.Tracker[nl.LinkKey, nl.Up]
@@ -48,7 +52,10 @@ func newPhases(k nl.Drivers, m *maps.Maps, rules *maps.Rules, set *progs.Set) ph
 		routes:      delta.New("route", m.Routes(), maps.CompareRoutes),
 		endpoints:   delta.New("endpoint", m.Endpoints(), maps.CompareEndpoints),
 		attachments: delta.New("program", set.Attachments(), progs.Attachment.Compare),
-		ports:       delta.New("port", m.Ports(rules), maps.CompareSlots),
+		policies:    delta.New("policy", m.Policies(rules), maps.CompareSlots),
+		published:   act{"generation", m.Publish},
+		ports:       delta.New("port", m.Ports(), maps.CompareSlots),
+		counted:     act{"epoch", m.CountEpochs},
 		bridgePorts: delta.New("bridge-port", k.BridgePorts, nl.LinkKey.Compare),
 		addresses:   delta.New("address", k.Addresses, nl.AddressKey.Compare),
 		ups:         delta.New("up", k.Ups, nl.LinkKey.Compare),
@@ -59,13 +66,26 @@ func newPhases(k nl.Drivers, m *maps.Maps, rules *maps.Rules, set *progs.Set) ph
 	}
 }
 
-// list is THE order. A port's map entry comes after everything that it names,
-// because writing it counts the epoch; its link goes up after its program is
-// attached and its entry is whole. Deletion runs the list backwards.
+// act is a step of every Apply that looks for itself what there is to do.
+type act struct {
+	name string
+	do   func() (int, error)
+}
+
+func (a act) Name() string                                { return a.name }
+func (a act) Dirty()                                      {}
+func (a act) Put(context.Context) (int, error)            { return a.do() }
+func (a act) Prune(context.Context) (int, error)          { return 0, nil }
+func (a act) Diff(context.Context) ([]delta.Drift, error) { return nil, nil }
+
+// list is THE order. What decides about packets is written beside the old and
+// put in force at one moment; a port's own entry comes after, because writing it
+// counts the epoch; its link goes up after its program is attached and its entry
+// is whole. Deletion runs the list backwards.
 func (p *phases) list() []delta.Phase {
 	return []delta.Phase{
 		p.namespaces, p.sysctls, p.links,
-		p.rules, p.routes, p.endpoints, p.attachments, p.ports,
+		p.rules, p.routes, p.endpoints, p.attachments, p.policies, p.published, p.ports, p.counted,
 		p.bridgePorts, p.addresses, p.ups, p.neighbours, p.fdb, p.workloads,
 	}
 }
@@ -82,6 +102,7 @@ func (p *phases) want(w world, rules *maps.Rules) {
 	p.routes.Want(w.routes)
 	p.endpoints.Want(w.endpoints)
 	p.attachments.Want(w.attachments)
+	p.policies.Want(w.policies)
 	p.entries = w.ports
 	p.ports.Want(p.entries)
 	p.bridgePorts.Want(w.bridgePorts)
@@ -119,7 +140,9 @@ func (p *phases) steps(prune bool) []step {
 		out = append(out, step{"put", phase})
 	}
 	for i := len(list) - 1; prune && i >= 0; i-- {
-		out = append(out, step{"prune", list[i]})
+		if _, nothing := list[i].(act); !nothing {
+			out = append(out, step{"prune", list[i]})
+		}
 	}
 	return out
 }
@@ -153,7 +176,7 @@ func (p *phases) run(ctx context.Context, prune bool) (int, error) {
 
 // basis reports whether ports' verdicts rest on the objects of a phase.
 func (p *phases) basis(x delta.Phase) bool {
-	return x.Name() == p.rules.Name() || x.Name() == p.routes.Name() || x.Name() == p.endpoints.Name()
+	return slices.Contains([]string{p.rules.Name(), p.routes.Name(), p.endpoints.Name(), p.published.Name()}, x.Name())
 }
 
 // provisional are the entries with another version each. They are written where

@@ -52,31 +52,28 @@ func (d *Dataplane) forgetHits() {
 // hasRule tells whether a host has a rule of that number for the owner that it
 // is counted for.
 func hasRule(h *spec.Host) func(flows.Rule) bool {
-	vpcs, groups, acls := map[spec.VPC]bool{}, map[uint32]bool{}, map[spec.RuleSetID]map[uint32]bool{}
+	vpcs, groups, acls := map[spec.VPC]bool{}, map[uint32]bool{}, map[flows.Rule]bool{}
+	lists := map[spec.RuleSetID]bool{}
 	for _, s := range h.Subnets {
 		vpcs[s.VPC] = true
-		acls[s.ACLOut], acls[s.ACLIn] = map[uint32]bool{}, map[uint32]bool{}
+		lists[s.ACLOut], lists[s.ACLIn] = true, true
+		for _, r := range h.RuleSets[s.ACLOut].Rules {
+			acls[flows.Rule{ID: r.ID, ACL: s.ACL, Out: true}] = true
+		}
+		for _, r := range h.RuleSets[s.ACLIn].Rules {
+			acls[flows.Rule{ID: r.ID, ACL: s.ACL}] = true
+		}
 	}
 	for id, set := range h.RuleSets {
-		ids := groups
-		if acls[id] != nil {
-			ids = acls[id]
-		}
 		for _, r := range set.Rules {
-			ids[r.ID] = true
+			groups[r.ID] = groups[r.ID] || !lists[id]
 		}
 	}
 	return func(r flows.Rule) bool {
-		s, isACL := h.Subnets[r.Subnet]
-		switch {
-		case r.VPC != 0:
+		if r.VPC != 0 {
 			return vpcs[r.VPC] && groups[r.ID]
-		case !isACL:
-			return false
-		case r.Out:
-			return acls[s.ACLOut][r.ID]
 		}
-		return acls[s.ACLIn][r.ID]
+		return acls[r]
 	}
 }
 
@@ -93,6 +90,9 @@ func (d *Dataplane) sweep() {
 	// Locked: an Apply that gives an interface its port finds its account, or
 	// opens it after it was forgotten.
 	defer d.mu.Unlock()
+	if err := d.rules.Bury(); err != nil && d.cfg.Logger != nil {
+		d.cfg.Logger.Warn("rule lists that are gone are not removed", "err", err)
+	}
 	if err := d.cuts.repeat(d.flows, time.Now()); err != nil && d.cfg.Logger != nil {
 		d.cfg.Logger.Warn("flows of revoked rules are not looked for again", "err", err)
 	}

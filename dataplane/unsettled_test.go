@@ -60,6 +60,9 @@ func lateEndpoint(t *testing.T, restart bool) {
 		p.rules = delta.New("rules", inMemory[spec.RuleSetID, struct{}](), dmaps.CompareRuleSets)
 		p.routes = delta.New("route", inMemory[spec.RouteKey, spec.Route](), dmaps.CompareRoutes)
 		p.attachments = delta.New("program", inMemory[progs.Attachment, progs.Attached](), progs.Attachment.Compare)
+		p.policies = delta.New("policy", inMemory[dmaps.Slot, dmaps.Policy](), dmaps.CompareSlots)
+		nothing := func() (int, error) { return 0, nil }
+		p.published.do, p.counted.do = nothing, nothing
 		p.endpoints = delta.New("endpoint", endpoints, dmaps.CompareEndpoints)
 		p.ports = delta.New("port", ports, dmaps.CompareSlots)
 		return &p

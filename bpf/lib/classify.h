@@ -151,7 +151,7 @@ __noinline __u32 first_common(__u32 words, __u64 a, __u64 b)
 
 /* The same for the groups of the remote: the lowest of all. What a group's
  * members are costs nothing here; how many groups one member has does. */
-__noinline __u32 first_of_groups(__u32 list, __u32 words, __u64 service, const struct endpoint *remote)
+__noinline __u32 first_of_groups(__u32 list, __u32 words, __u64 service, const struct membership *remote)
 {
 	struct member_key key = { .list = list };
 	__u32 best = NO_BIT, bit, i;
@@ -179,9 +179,9 @@ static __always_inline void answer_with(struct answer *a, const struct rule_word
 	a->allowed = 1 ^ (v->deny >> bit & 1);
 }
 
-/* remote is whose address the question's is; 0 if it is nobody's. Linux 6.1
+/* remote has the groups of whose address the question's is; 0 if it is nobody's. Linux 6.1
  * takes no map key from a function's argument: keys are local. */
-__noinline int classify(const struct question *q, const struct endpoint *remote, struct answer *a)
+__noinline int classify(const struct question *q, const struct membership *remote, struct answer *a)
 {
 	struct list_key key = {};
 	struct rule_word *v;

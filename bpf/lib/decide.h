@@ -23,7 +23,7 @@ static __always_inline int refuse(struct decision *d, enum drop_stage stage, enu
 struct side {
 	__u32 forth, back;
 	__be32 remote;
-	const struct endpoint *member;
+	const struct membership *member;
 	__u32 cut;
 	__u32 kept;    /* a known flow that this side tracks */
 	__u32 reverse; /* the packet is a reply of the known flow */
@@ -80,7 +80,8 @@ struct ends {
 
 /* locate finds the source's and the destination's endpoints and ports. Not
  * inlined, like known: the deepest chain of calls has 512 bytes of stack. */
-static __noinline int locate(const struct packet *p, struct port *port, struct decision *d, struct ends *e)
+static __noinline int locate(const struct packet *p, struct port *port, __u32 table, struct decision *d,
+			     struct ends *e)
 {
 	__u32 target;
 
@@ -94,7 +95,7 @@ static __noinline int locate(const struct packet *p, struct port *port, struct d
 	d->src_known = e->src != 0;
 
 	if (!in_subnet(port, p->key.daddr)) {
-		target = route_to(port->table, p->key.daddr);
+		target = route_to(table, p->key.daddr);
 		if (target == ROUTE_BLACKHOLE)
 			return refuse(d, STAGE_ROUTE, DROP_BLACKHOLE);
 		if (target != ROUTE_LOCAL)
@@ -174,18 +175,15 @@ static __always_inline int begins_flow(const struct packet *p, __u32 tracked)
 
 /* edge asks the ACLs of both subnets. They know nothing of flows: each packet
  * is judged for its own direction, also where groups would keep its flow. */
-__noinline int edge(const struct packet *p, const struct port *port, const struct port *peer, struct decision *d)
+__noinline int edge(const struct packet *p, __u32 list_out, __u32 list_in, struct decision *d)
 {
-	if (!p || !port || !peer || !d)
-		return -1;
-	d->crosses = crosses(port, peer);
-	if (!d->crosses)
+	if (!p || !d || !d->crosses)
 		return 0;
-	if (!acl(p, port->acl_out, p->key.daddr, &d->acl_out)) {
+	if (!acl(p, list_out, p->key.daddr, &d->acl_out)) {
 		d->rule = d->acl_out;
 		return refuse(d, STAGE_NACL_OUT, DROP_NETWORK_ACL);
 	}
-	if (!acl(p, peer->acl_in, p->key.saddr, &d->acl_in)) {
+	if (!acl(p, list_in, p->key.saddr, &d->acl_in)) {
 		d->rule = d->acl_in;
 		return refuse(d, STAGE_NACL_IN, DROP_NETWORK_ACL);
 	}
@@ -201,25 +199,46 @@ static __noinline struct flow *flow_of(const struct packet *p)
 	return bpf_map_lookup_elem(&flows, &key);
 }
 
-/* decide judges a packet. Where it stands for another, as the answer to what an
- * ICMP error quotes stands for the error, ACLs are asked about that one. */
-__noinline int decide(const struct packet *p, struct port *port, struct flow *f, struct decision *d,
-		      const struct packet *on_wire)
-{
-	struct side s = {};
-	struct ends e = {};
-	int live;
+/* What a walk reads besides the packet. */
+struct stand {
+	struct ends e;
+	const struct policy *own, *peer;
+};
 
-	if (!p || !port || !d || !on_wire)
-		return -1;
+/* begin_decision reads the epochs, then the generation, then everything else. */
+static __always_inline int begin_decision(const struct packet *p, struct port *port, struct flow *f, struct decision *d,
+					  struct stand *s)
+{
 	d->stage = 0;
 	d->reason = 0;
 	d->rule = 0;
 	d->acl_out = 0;
 	d->acl_in = 0;
-	d->epoch = READ(port->epoch);
 	d->born = f ? READ(f->born) : 0;
-	if (locate(p, port, d, &e) || !e.peer)
+	d->epoch = READ(port->epoch);
+	d->generation = generation();
+	s->own = policy_of(port, d->generation);
+	if (!s->own)
+		return refuse(d, STAGE_PORT, DROP_NOT_READY);
+	if (locate(p, port, s->own->table, d, &s->e) || !s->e.peer)
+		return -1;
+	/* The peer's epoch was read after the generation: it must not be younger. */
+	s->peer = policy_of(s->e.peer, d->generation);
+	if (!s->peer)
+		return refuse(d, STAGE_ROUTE, DROP_PEER_DOWN);
+	d->crosses = crosses(port, s->e.peer);
+	d->acl = s->own->acl;
+	d->peer_acl = s->peer->acl;
+	return 0;
+}
+
+static __always_inline int walk(const struct packet *p, struct port *port, struct flow *f, struct decision *d,
+				const struct packet *on_wire, struct stand *at)
+{
+	struct side s = {};
+	int live;
+
+	if (begin_decision(p, port, f, d, at) || !at->own || !at->peer || !at->e.dst || !at->e.peer)
 		return -1;
 	live = known(p, f, d->peer_eni);
 	d->fresh = !live;
@@ -227,10 +246,10 @@ __noinline int decide(const struct packet *p, struct port *port, struct flow *f,
 	d->flags = live && f ? f->flags & ~(FLOW_CUT_OWN | FLOW_CUT_PEER) : 0;
 
 	/* The sender's groups. */
-	s.forth = port->egress;
-	s.back = port->ingress;
+	s.forth = at->own->egress;
+	s.back = at->own->ingress;
 	s.remote = p->key.daddr;
-	s.member = e.dst;
+	s.member = membership_of(at->e.dst, d->generation);
 	s.cut = (port->flags & PORT_CUT) || (f && f->flags & FLOW_CUT_OWN);
 	s.kept = d->flags & FLOW_TRACK_OWN;
 	s.reverse = d->flags & FLOW_REVERSE;
@@ -241,15 +260,15 @@ __noinline int decide(const struct packet *p, struct port *port, struct flow *f,
 	if (!live && s.tracked)
 		d->flags |= FLOW_TRACK_OWN;
 
-	if (edge(on_wire, port, e.peer, d))
+	if (edge(on_wire, at->own->acl_out, at->peer->acl_in, d))
 		return -1;
 
 	/* The receiver's. */
-	s.forth = e.peer->ingress;
-	s.back = e.peer->egress;
+	s.forth = at->peer->ingress;
+	s.back = at->peer->egress;
 	s.remote = p->key.saddr;
-	s.member = e.src;
-	s.cut = (e.peer->flags & PORT_CUT) || (f && f->flags & FLOW_CUT_PEER);
+	s.member = at->e.src ? membership_of(at->e.src, d->generation) : 0;
+	s.cut = (at->e.peer->flags & PORT_CUT) || (f && f->flags & FLOW_CUT_PEER);
 	s.kept = live && (d->flags & FLOW_TRACK_PEER);
 	s.rule = live && f ? f->peer_rule : 0;
 	if (!judge(p, &s))
@@ -260,4 +279,42 @@ __noinline int decide(const struct packet *p, struct port *port, struct flow *f,
 	if (s.tracked)
 		d->flags |= FLOW_TRACK_PEER;
 	return begins_flow(p, d->flags) ? 0 : refuse(d, STAGE_FLOW, DROP_STRAY);
+}
+
+static __always_inline int recycled(const struct endpoint *e, __u32 vpc, __be32 v4)
+{
+	return e && (READ(e->key.vpc) != vpc || READ(e->key.addr.w[3]) != v4);
+}
+
+/* decide_once judges a packet. Where it stands for another, as the answer to what
+ * an ICMP error quotes stands for the error, ACLs are asked about that one. Once
+ * the generation has moved on, what was read may be half of the next one. */
+__noinline int decide_once(const struct packet *p, struct port *port, struct flow *f, struct decision *d,
+			   const struct packet *on_wire)
+{
+	struct stand at = {};
+	int refused;
+
+	if (!p || !port || !d || !on_wire)
+		return -1;
+	refused = walk(p, port, f, d, on_wire, &at);
+	d->torn = generation() != d->generation || recycled(at.e.src, port->vpc, p->key.saddr) ||
+		  recycled(at.e.dst, port->vpc, p->key.daddr);
+	return refused;
+}
+
+/* Changes are milliseconds apart and a decision takes one microsecond. */
+#define DECISIONS 4
+
+static __always_inline int decide(const struct packet *p, struct port *port, struct flow *f, struct decision *d,
+				  const struct packet *on_wire)
+{
+	int i, refused = -1;
+
+	for (i = 0; i < DECISIONS; i++) {
+		refused = decide_once(p, port, f, d, on_wire);
+		if (!d->torn)
+			return refused;
+	}
+	return refuse(d, STAGE_PORT, DROP_NOT_READY);
 }

@@ -38,21 +38,16 @@ static __always_inline void count_verdicts(const struct decision *d, const struc
 		hit(HIT_GROUP, to->vpc, d->peer_rule, now);
 	}
 	if (d->begins && d->crosses) {
-		hit(HIT_ACL_OUT, from->subnet, d->acl_out, now);
-		hit(HIT_ACL_IN, to->subnet, d->acl_in, now);
+		hit(HIT_ACL_OUT, d->acl, d->acl_out, now);
+		hit(HIT_ACL_IN, d->peer_acl, d->acl_in, now);
 	}
 }
 
 /* The verdict of a rule that refuses; only ACLs have such. */
-static __always_inline void count_refusal(const struct decision *d, const struct port *from, __u64 now)
+static __always_inline void count_refusal(const struct decision *d, __u64 now)
 {
-	struct port *to;
-
 	if (d->stage == STAGE_NACL_OUT)
-		hit(HIT_ACL_OUT, from->subnet, d->rule, now);
-	if (d->stage != STAGE_NACL_IN)
-		return;
-	to = port_at(d->peer_slot);
-	if (to)
-		hit(HIT_ACL_IN, to->subnet, d->rule, now);
+		hit(HIT_ACL_OUT, d->acl, d->rule, now);
+	if (d->stage == STAGE_NACL_IN)
+		hit(HIT_ACL_IN, d->peer_acl, d->rule, now);
 }

@@ -41,6 +41,14 @@ struct {
 	__type(value, struct route);
 } routes SEC(".maps");
 
+/* The generation of policy in force: one word, written last. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} generations SEC(".maps");
+
 /* Rule lists; the numbers of lists and bitmaps are never used twice. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

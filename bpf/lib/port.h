@@ -29,5 +29,41 @@ static __always_inline __u32 route_to(__u32 table, __be32 v4)
 
 	map4(&key.addr, v4);
 	r = bpf_map_lookup_elem(&routes, &key);
-	return r ? r->target : 0;
+	return r && r->table == key.table ? r->target : 0;
+}
+
+/* The generation of policy in force. */
+static __always_inline __u64 generation(void)
+{
+	__u32 zero = 0;
+	__u64 *g = bpf_map_lookup_elem(&generations, &zero);
+
+	return g ? *(volatile __u64 *)g : 0;
+}
+
+/* second_of says which of two generations is the newest that is in force: 0 or 1,
+ * or -1 where none is. */
+static __always_inline int second_of(__u64 first, __u64 second, __u64 now)
+{
+	if (first > now)
+		return second > now ? -1 : 1;
+	return second <= now && second > first;
+}
+
+static __always_inline const struct policy *policy_of(const struct port *p, __u64 now)
+{
+	int second = second_of(p->policy[0].since, p->policy[1].since, now);
+
+	if (second < 0)
+		return 0;
+	return second ? &p->policy[1] : &p->policy[0];
+}
+
+static __always_inline const struct membership *membership_of(const struct endpoint *e, __u64 now)
+{
+	int second = second_of(e->member[0].since, e->member[1].since, now);
+
+	if (second < 0)
+		return 0;
+	return second ? &e->member[1] : &e->member[0];
 }

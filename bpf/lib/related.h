@@ -80,7 +80,7 @@ __noinline int related(struct __sk_buff *skb, const struct packet *p, __u32 slot
 	if (!f || READ(f->state) != FLOW_LIVE)
 		return drop(skb, port->eni, STAGE_FLOW, DROP_STRAY);
 	if (decide(&own->quoted, port, f, d, p)) {
-		count_refusal(d, port, p->now);
+		count_refusal(d, p->now);
 		return drop_rule(skb, port->eni, d->stage << 8 | d->reason, d->rule);
 	}
 	if (d->fresh)

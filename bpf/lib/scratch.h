@@ -8,6 +8,7 @@
 #include "packet.h"
 
 struct decision {
+	__u64 generation;	 /* of the policy that decided */
 	__u32 epoch, peer_epoch; /* read before any rule */
 	__u32 peer_slot, peer_eni;
 	__u32 own_rule, peer_rule;
@@ -17,6 +18,9 @@ struct decision {
 	__u8 begins;		 /* the first packet of its direction */
 	__u8 crosses;		 /* from subnet to subnet */
 	__u8 src_known;		 /* the source is the sender's own address */
+	__u8 torn;		 /* made while something was replaced: decide again */
+	__u8 pad[3];
+	__u32 acl, peer_acl;	 /* whose rules acl_out and acl_in are */
 	__u32 stage, reason, rule;
 	__u64 born;		 /* of the entry that was judged */
 };

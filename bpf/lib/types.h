@@ -30,6 +30,23 @@ enum port_flags {
 	PORT_CUT = 8,		 /* tracked flows obey changed rules as well */
 };
 
+/*
+ * What a change of policy replaces is there twice. The older one is written,
+ * with the generation after the present one; then one word, the generation in
+ * force, makes all that was written so the policy of the host at once: no packet
+ * meets a part of a change. 0 is in force for ever; nobody reads what is younger
+ * than the generation in force.
+ */
+struct policy {
+	__u64 since;
+	__u32 egress;		/* rule list ids; 0 is the empty list, which refuses */
+	__u32 ingress;
+	__u32 acl_out;		/* the subnet's network ACL, list ids as well */
+	__u32 acl_in;
+	__u32 acl;		/* whose rules are counted */
+	__u32 table;
+};
+
 /* One attached interface, by slot. Hot fields first. */
 struct port {
 	__u32 epoch;		/* counts every change of policy, route or place; never 0 when used */
@@ -40,11 +57,6 @@ struct port {
 	__u8 router_mac[6];
 	__u32 mtu;		/* bytes, without the Ethernet header */
 	__u32 vpc;
-	__u32 table;
-	__u32 egress;		/* rule list ids; 0 is the empty list, which refuses */
-	__u32 ingress;
-	__u32 acl_out;		/* the subnet's network ACL, list ids as well */
-	__u32 acl_in;
 	__be32 router;
 	__be32 net;		/* the subnet's prefix */
 	__be32 mask;
@@ -52,6 +64,8 @@ struct port {
 	__u32 udp_idle;
 	__u32 udp_stream;
 	__u32 version;		/* digest of what else its verdicts rest on; programs ignore it */
+	__u32 uncounted;	/* 1: its policy was written and no epoch has counted that; likewise */
+	struct policy policy[2];
 };
 
 /* Counters of one port, per CPU; packets and bytes of IP as the interface saw them. */
@@ -74,14 +88,22 @@ struct endpoint_key {
 
 #define MAX_GROUPS 16
 
-/* Who has an address. */
+struct membership {
+	__u64 since;
+	__u32 groups[MAX_GROUPS]; /* 0 is no group */
+};
+
+/* Who has an address. An element may be recycled for another address under a
+ * program that holds its pointer: it repeats its key, which is compared when
+ * everything has been read. */
 struct endpoint {
+	struct endpoint_key key;
 	__u32 eni;
 	__u32 slot;
 	__u32 subnet;
 	__u8 mac[6];
 	__u16 pad;
-	__u32 groups[MAX_GROUPS]; /* 0 is no group */
+	struct membership member[2];
 };
 
 struct route_key {
@@ -97,7 +119,7 @@ enum route_target {
 
 struct route {
 	__u32 target;
-	__u32 pad;
+	__be32 table; /* as in the key, for an element that was recycled */
 };
 
 /*
@@ -177,7 +199,7 @@ struct bitmap {
 
 enum hit_kind {
 	HIT_GROUP = 1, /* a rule of a security group; owner is the VPC */
-	HIT_ACL_OUT = 2, /* a network ACL's; owner is the subnet */
+	HIT_ACL_OUT = 2, /* a network ACL's; owner is the ACL */
 	HIT_ACL_IN = 3,
 };
 

@@ -14,15 +14,15 @@ import (
 )
 
 // Rule names a rule as the programs count it: by its own number, within a VPC or
-// a subnet.
+// a network ACL.
 type Rule struct {
 	// ID is spec.Rule's.
 	ID uint32
-	// VPC is set for a rule of a security group; Subnet for one of the
-	// subnet's network ACL, in direction Out or in.
-	VPC    spec.VPC
-	Subnet spec.SubnetID
-	Out    bool
+	// VPC is set for a rule of a security group; ACL for one of a network ACL,
+	// in direction Out or in.
+	VPC spec.VPC
+	ACL spec.ACL
+	Out bool
 }
 
 // Hit says how often a rule has decided. Packets of a known flow are not
@@ -59,9 +59,9 @@ func ruleOf(k bpf.HitKey) Rule {
 	case bpf.FromEniHitKindHIT_GROUP:
 		r.VPC = spec.VPC(k.Owner)
 	case bpf.FromEniHitKindHIT_ACL_OUT:
-		r.Subnet, r.Out = spec.SubnetID(k.Owner), true
+		r.ACL, r.Out = spec.ACL(k.Owner), true
 	case bpf.FromEniHitKindHIT_ACL_IN:
-		r.Subnet = spec.SubnetID(k.Owner)
+		r.ACL = spec.ACL(k.Owner)
 	}
 	return r
 }

@@ -32,15 +32,28 @@ func (m *Maps) Endpoints() delta.Driver[spec.EndpointKey, Endpoint] { return end
 type endpoints struct{ *Maps }
 
 func (d endpoints) Observe(context.Context, map[spec.EndpointKey]Endpoint) (map[spec.EndpointKey]Endpoint, error) {
+	d.gen.known = false
+	now, err := d.present()
+	if err != nil {
+		return nil, err
+	}
 	out := map[spec.EndpointKey]Endpoint{}
-	err := each(d.m["endpoints"], func(k bpf.EndpointKey, v bpf.Endpoint) {
-		e := Endpoint{Slot: Slot(v.Slot), Endpoint: spec.Endpoint{ENI: spec.ENI(v.Eni), Subnet: spec.SubnetID(v.Subnet), MAC: v.Mac}}
-		for i, g := range v.Groups {
-			e.Groups[i] = spec.Group(g)
-		}
-		out[spec.EndpointKey{VPC: spec.VPC(k.Vpc), Addr: addrOf(k.Addr.W)}] = e
+	err = each(d.m["endpoints"], func(k bpf.EndpointKey, v bpf.Endpoint) {
+		out[spec.EndpointKey{VPC: spec.VPC(k.Vpc), Addr: addrOf(k.Addr.W)}] = decodeEndpoint(k, v, now)
 	})
 	return out, err
+}
+
+func decodeEndpoint(k bpf.EndpointKey, v bpf.Endpoint, now uint64) Endpoint {
+	at, waits := newest([2]uint64{v.Member[0].Since, v.Member[1].Since}, now)
+	if at < 0 || waits || v.Key != k {
+		return Endpoint{} // half written: differs from whatever is wanted
+	}
+	e := Endpoint{Slot: Slot(v.Slot), Endpoint: spec.Endpoint{ENI: spec.ENI(v.Eni), Subnet: spec.SubnetID(v.Subnet), MAC: v.Mac}}
+	for i, g := range v.Member[at].Groups {
+		e.Groups[i] = spec.Group(g)
+	}
+	return e
 }
 
 func endpointKey(k spec.EndpointKey) (out bpf.EndpointKey) {
@@ -49,16 +62,32 @@ func endpointKey(k spec.EndpointKey) (out bpf.EndpointKey) {
 	return out
 }
 
+// Put writes the endpoint. Its place counts at once; its groups, if the address
+// stays with its interface, count when they are published.
 func (d endpoints) Put(_ context.Context, k spec.EndpointKey, e Endpoint) error {
-	v := bpf.Endpoint{Eni: uint32(e.ENI), Slot: uint32(e.Slot), Subnet: uint32(e.Subnet), Mac: e.MAC}
-	for i, g := range e.Groups {
-		v.Groups[i] = uint32(g)
+	now, err := d.present()
+	if err != nil {
+		return err
 	}
+	key := endpointKey(k)
+	v := bpf.Endpoint{Key: key, Eni: uint32(e.ENI), Slot: uint32(e.Slot), Subnet: uint32(e.Subnet), Mac: e.MAC}
+	for i, g := range e.Groups {
+		v.Member[0].Groups[i] = uint32(g)
+	}
+	var old bpf.Endpoint
+	if d.m["endpoints"].Lookup(key, &old) == nil && old.Eni == v.Eni {
+		if at, _ := newest([2]uint64{old.Member[0].Since, old.Member[1].Since}, now); at >= 0 {
+			v.Member[1] = old.Member[at]
+			v.Member[0].Since = now + 1
+		}
+	}
+	d.gen.changed = true
 	writes.Add(1)
-	return d.m["endpoints"].Put(endpointKey(k), v)
+	return d.m["endpoints"].Put(key, v)
 }
 
 func (d endpoints) Delete(_ context.Context, k spec.EndpointKey) error {
+	d.gen.changed = true
 	return remove(d.m["endpoints"], endpointKey(k))
 }
 

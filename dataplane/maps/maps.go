@@ -1,10 +1,10 @@
 // Package maps writes what the programs read: ports, endpoints, routes and rule
 // lists, one delta driver each. It also reads the counters.
 //
-// The order that keeps every moment consistent is the caller's: lists, routes
-// and endpoints are written beside the old ones, and the port that uses them is
-// written last, because that write counts the epoch which makes flows look
-// again.
+// The order that keeps every moment consistent is the caller's: lists, routes,
+// memberships and policies are written beside the old ones, then Publish puts
+// them in force at once, and the ports they concern are written last, because
+// that write counts the epoch which makes flows look again.
 package maps
 
 import (
@@ -17,11 +17,14 @@ import (
 
 // Maps gives typed access to the pinned maps, by name.
 type Maps struct {
-	m map[string]*ebpf.Map
+	m   map[string]*ebpf.Map
+	gen generations
 }
 
 // New wraps the maps of one host; they stay the caller's to close.
-func New(m map[string]*ebpf.Map) *Maps { return &Maps{m: m} }
+func New(m map[string]*ebpf.Map) *Maps {
+	return &Maps{m: m, gen: generations{uncounted: map[Slot]bool{}}}
+}
 
 // writes counts map updates and deletions.
 var writes atomic.Int64

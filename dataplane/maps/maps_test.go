@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/vpcfabric/vpc/bpf"
 	"github.com/vpcfabric/vpc/dataplane/delta"
@@ -72,7 +73,7 @@ func open(t *testing.T) *maps.Maps {
 
 // lives tells the life of some objects: written, read back, written again
 // without a change, removed, removed once more.
-func lives[K, V comparable](t *testing.T, d delta.Driver[K, V], want map[K]V) {
+func lives[K, V comparable](t *testing.T, m *maps.Maps, d delta.Driver[K, V], want map[K]V) {
 	t.Helper()
 	check := func(want map[K]V) {
 		t.Helper()
@@ -86,6 +87,9 @@ func lives[K, V comparable](t *testing.T, d delta.Driver[K, V], want map[K]V) {
 			if err := d.Put(ctx, k, v); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if _, err := m.Publish(); err != nil {
+			t.Fatal(err)
 		}
 		check(want)
 	}
@@ -105,7 +109,8 @@ func TestEndpoints(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := maps.Endpoint{Slot: 4, Endpoint: spec.Endpoint{ENI: 1, Subnet: 2, MAC: spec.MACOf(1), Groups: groups}}
-	lives(t, open(t).Endpoints(), map[spec.EndpointKey]maps.Endpoint{
+	m := open(t)
+	lives(t, m, m.Endpoints(), map[spec.EndpointKey]maps.Endpoint{
 		{VPC: 1, Addr: netip.MustParseAddr("10.0.0.1")}:  e,
 		{VPC: 2, Addr: netip.MustParseAddr("10.0.0.1")}:  e,
 		{VPC: 1, Addr: netip.MustParseAddr("fd00::1:1")}: {},
@@ -113,7 +118,8 @@ func TestEndpoints(t *testing.T) {
 }
 
 func TestRoutes(t *testing.T) {
-	lives(t, open(t).Routes(), map[spec.RouteKey]spec.Route{
+	m := open(t)
+	lives(t, m, m.Routes(), map[spec.RouteKey]spec.Route{
 		{Table: 1, Dest: netip.MustParsePrefix("0.0.0.0/0")}:   {Target: spec.Blackhole},
 		{Table: 1, Dest: netip.MustParsePrefix("10.0.0.0/16")}: {Target: spec.Local},
 		{Table: 2, Dest: netip.MustParsePrefix("10.0.0.1/32")}: {Target: spec.Local},
@@ -158,11 +164,14 @@ func TestPorts(t *testing.T) {
 	m := open(t)
 	rules := m.Rules()
 	sets, ids := someSets()
-	ports := m.Ports(rules)
-	port := maps.Port{ENI: 5, Egress: ids[0], Ingress: ids[2], ACLOut: ids[6], ACLIn: ids[6], Router: netip.MustParseAddr("10.0.0.1"),
+	policies := m.Policies(rules)
+	port := maps.Port{ENI: 5, Egress: ids[0], Ingress: ids[2], ACLOut: ids[6], ACLIn: ids[6], Table: 3, ACL: 4, Router: netip.MustParseAddr("10.0.0.1"),
 		CIDR: netip.MustParsePrefix("10.0.0.0/24"), MTU: 1500, MAC: spec.MACOf(5)}
-	if err := ports.Put(ctx, 1, port); err == nil {
-		t.Error("a port was opened with rules that are not there")
+	if err := policies.Put(ctx, 1, port.Policy()); err == nil {
+		t.Error("rules that are not there became a policy")
+	}
+	if err := m.Ports().Put(ctx, 1, port); err == nil {
+		t.Error("a port was opened without a policy")
 	}
 	rules.Content(sets)
 	for _, id := range ids {
@@ -170,23 +179,51 @@ func TestPorts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := ports.Put(ctx, bpf.MaxPorts, port); err == nil {
+	if err := policies.Put(ctx, bpf.MaxPorts, port.Policy()); err == nil {
 		t.Error("a slot beyond the table was written")
 	}
-	bare := port
+	bare := port.Policy()
 	bare.ACLOut, bare.ACLIn = spec.RuleSetID{}, spec.RuleSetID{}
-	if err := ports.Put(ctx, 1, bare); err == nil {
-		t.Error("a port was opened without a network ACL")
+	if err := policies.Put(ctx, 1, bare); err == nil {
+		t.Error("a port got a policy without a network ACL")
 	}
 	empty, _ := spec.MakeRuleSet(nil)
 	emptyACL, _ := spec.MakeACL(nil)
 	closed := port
 	closed.ENI, closed.Egress, closed.Ingress, closed.ACLOut, closed.Cut, closed.Tap = 6, empty, empty, emptyACL, true, true
-	lives(t, ports, map[maps.Slot]maps.Port{1: port, bpf.MaxPorts - 1: closed})
+	closed.Timeouts = spec.Timeouts{TCPEstablished: 60, UDP: 30, UDPStream: 180}
+	lives(t, m, both{policies, m.Ports()}, map[maps.Slot]maps.Port{1: port, bpf.MaxPorts - 1: closed})
+}
+
+// both are the two drivers of a port as one.
+type both struct {
+	policies delta.Driver[maps.Slot, maps.Policy]
+	ports    delta.Driver[maps.Slot, maps.Port]
+}
+
+func (b both) Put(ctx context.Context, k maps.Slot, p maps.Port) error {
+	if err := b.policies.Put(ctx, k, p.Policy()); err != nil {
+		return err
+	}
+	return b.ports.Put(ctx, k, p)
+}
+
+func (b both) Delete(ctx context.Context, k maps.Slot) error { return b.ports.Delete(ctx, k) }
+
+func (b both) Observe(ctx context.Context, _ map[maps.Slot]maps.Port) (map[maps.Slot]maps.Port, error) {
+	policies, err := b.policies.Observe(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	want := map[maps.Slot]maps.Port{}
+	for k, p := range policies {
+		want[k] = maps.Port{Table: p.Table, Egress: p.Egress, Ingress: p.Ingress, ACLOut: p.ACLOut, ACLIn: p.ACLIn, ACL: p.ACL}
+	}
+	return b.ports.Observe(ctx, want)
 }
 
 // TestPortWithoutItsList: a port whose new rules cannot be had does not keep the
-// old ones, which may be what was revoked; what it decided is decided anew.
+// old ones, which may be what was revoked.
 func TestPortWithoutItsList(t *testing.T) {
 	m := open(t)
 	rules := m.Rules()
@@ -197,25 +234,102 @@ func TestPortWithoutItsList(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ports := m.Ports(rules)
-	port := maps.Port{ENI: 5, Egress: ids[2], Ingress: ids[2], ACLOut: ids[6], ACLIn: ids[6], Router: netip.MustParseAddr("10.0.0.1"),
-		CIDR: netip.MustParsePrefix("10.0.0.0/24"), MTU: 1500, MAC: spec.MACOf(5)}
-	if err := ports.Put(ctx, 1, port); err != nil {
+	policies := m.Policies(rules)
+	p := maps.Policy{ENI: 5, Egress: ids[2], Ingress: ids[2], ACLOut: ids[6], ACLIn: ids[6]}
+	put := func() error {
+		err := policies.Put(ctx, 1, p)
+		if _, err := m.Publish(); err != nil {
+			t.Fatal(err)
+		}
+		return err
+	}
+	if err := put(); err != nil {
 		t.Fatal(err)
 	}
-	before := entry(t, m, 1)
-	port.Ingress = ids[0]
-	if err := ports.Put(ctx, 1, port); err == nil {
+	before := inForce(t, m, 1)
+	p.Ingress = ids[0]
+	if err := put(); err == nil {
 		t.Error("nothing is said of the list that is not there")
 	}
-	if now := entry(t, m, 1); now.Ingress != 0 || now.Egress != before.Egress || now.Epoch == before.Epoch {
-		t.Errorf("it was %+v and is %+v; want the ingress to refuse, and another epoch", before, now)
+	if now := inForce(t, m, 1); now.Ingress != 0 || now.Egress != before.Egress {
+		t.Errorf("it was %+v and is %+v; want the ingress to refuse", before, now)
 	}
 	if err := rules.Put(ctx, ids[0], struct{}{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := ports.Put(ctx, 1, port); err != nil || entry(t, m, 1).Ingress == 0 {
-		t.Errorf("with its list: %v, %+v", err, entry(t, m, 1))
+	if err := put(); err != nil || inForce(t, m, 1).Ingress == 0 {
+		t.Errorf("with its list: %v, %+v", err, inForce(t, m, 1))
+	}
+}
+
+// inForce is the policy that the programs follow.
+func inForce(t *testing.T, m *maps.Maps, slot uint32) bpf.Policy {
+	t.Helper()
+	var now uint64
+	if err := kernel[m].Maps["generations"].Lookup(uint32(0), &now); err != nil {
+		t.Fatal(err)
+	}
+	p := entry(t, m, slot).Policy
+	if p[0].Since > now || p[1].Since <= now && p[1].Since > p[0].Since {
+		return p[1]
+	}
+	return p[0]
+}
+
+// TestPolicyWaits: nothing of a change is in force before all of it is, and what
+// an earlier process left half done never comes into force by itself.
+func TestPolicyWaits(t *testing.T) {
+	m := open(t)
+	rules := m.Rules()
+	sets, ids := someSets()
+	rules.Content(sets)
+	for _, id := range ids {
+		if err := rules.Put(ctx, id, struct{}{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	policies := m.Policies(rules)
+	put := func(egress spec.RuleSetID) {
+		t.Helper()
+		if err := policies.Put(ctx, 1, maps.Policy{ENI: 5, Egress: egress, Ingress: ids[2], ACLOut: ids[6], ACLIn: ids[6]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish := func() {
+		t.Helper()
+		if _, err := m.Publish(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(ids[0])
+	publish()
+	first := inForce(t, m, 1)
+	put(ids[1])
+	if now := inForce(t, m, 1); now != first {
+		t.Errorf("before it is published: %+v, was %+v", now, first)
+	}
+
+	// A new process finds what the last one did not publish, and writes it anew.
+	again := maps.New(kernel[m].Maps)
+	kernel[again] = kernel[m]
+	defer delete(kernel, again)
+	m, policies = again, again.Policies(rules)
+	have, err := policies.Observe(ctx, nil)
+	if err != nil || have[1] != (maps.Policy{}) {
+		t.Fatalf("half done is taken for %+v, %v", have[1], err)
+	}
+	put(ids[0])
+	publish()
+	if now := inForce(t, m, 1); now.Egress != first.Egress {
+		t.Errorf("in force is %+v, want what is wanted now: %+v", now, first)
+	}
+	put(ids[3])
+	publish()
+	if now := inForce(t, m, 1); now.Egress == first.Egress {
+		t.Error("the next change is not in force")
+	}
+	if n, err := m.Publish(); n != 0 || err != nil {
+		t.Errorf("nothing to publish took %d writes, %v", n, err)
 	}
 }
 
@@ -251,6 +365,7 @@ func TestRules(t *testing.T) {
 		t.Error("a list without content was written")
 	}
 	for id := range want {
+		restarted.Rest = 0
 		if err := restarted.Delete(ctx, id); err != nil {
 			t.Fatal(err)
 		}
@@ -282,6 +397,7 @@ func TestInterrupted(t *testing.T) {
 			lose(t, m, name)
 			restarted := m.Rules()
 			restarted.Content(sets)
+			restarted.Rest = 0
 			have, err := restarted.Observe(ctx, nil)
 			if _, intact := have[ids[3]]; err != nil || intact || len(have) != 1 {
 				t.Fatalf("without an element of %s: %v, %v", name, have, err)
@@ -326,5 +442,39 @@ func TestChangeWritesLittle(t *testing.T) {
 	t.Logf("%d writes for 1000 rules, %d for one changed rule, %d bit vectors", first, changed, vectors)
 	if changed > 40 || count(t, m, "bitmaps") > vectors+2 {
 		t.Errorf("%d writes and %d new bit vectors for one changed rule", changed, count(t, m, "bitmaps")-vectors)
+	}
+}
+
+// TestListsRest: a list that nobody names stays whole for a while, and is not
+// shown as there meanwhile.
+func TestListsRest(t *testing.T) {
+	m := open(t)
+	rules := m.Rules()
+	sets, ids := someSets()
+	rules.Content(sets)
+	rules.Rest = time.Hour
+	for _, id := range ids[:4] {
+		if err := rules.Put(ctx, id, struct{}{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lists, vectors := count(t, m, "lists"), count(t, m, "bitmaps")
+	if err := rules.Delete(ctx, ids[3]); err != nil {
+		t.Fatal(err)
+	}
+	have, err := rules.Observe(ctx, nil)
+	if _, shown := have[ids[3]]; err != nil || shown || len(have) != 3 {
+		t.Errorf("shown: %v, %v", have, err)
+	}
+	if count(t, m, "lists") != lists || count(t, m, "bitmaps") != vectors {
+		t.Error("what a program may still be reading is gone")
+	}
+	// Wanted again, it is another list.
+	if err := rules.Put(ctx, ids[3], struct{}{}); err != nil || count(t, m, "lists") != lists+1 {
+		t.Errorf("%v, %d lists", err, count(t, m, "lists"))
+	}
+	rules.Rest = 0
+	if err := rules.Bury(); err != nil || count(t, m, "lists") != lists || count(t, m, "bitmaps") != vectors {
+		t.Errorf("%v, %d lists and %d vectors, want %d and %d", err, count(t, m, "lists"), count(t, m, "bitmaps"), lists, vectors)
 	}
 }

@@ -33,6 +33,7 @@ type Port struct {
 	Egress, Ingress spec.RuleSetID
 	// ACLOut and ACLIn are the network ACL of the port's subnet.
 	ACLOut, ACLIn   spec.RuleSetID
+	ACL             spec.ACL
 	MAC, RouterMAC  spec.MAC
 	Router          netip.Addr
 	CIDR            netip.Prefix
@@ -46,13 +47,12 @@ type Port struct {
 	Version uint32
 }
 
-// Ports is the driver of the port table. lists resolves rule sets to the ids
-// that the rule driver gave them.
-func (m *Maps) Ports(lists *Rules) delta.Driver[Slot, Port] { return ports{m, lists} }
+// Ports is the driver of everything about ports but their policies, which it
+// takes as they are wanted.
+func (m *Maps) Ports() delta.Driver[Slot, Port] { return ports{m} }
 
 type ports struct {
 	*Maps
-	lists *Rules
 }
 
 // read returns the whole table; slots are an array, so it is one listing.
@@ -70,7 +70,7 @@ func (d ports) read() ([]bpf.Port, error) {
 	return values, nil
 }
 
-func (d ports) Observe(context.Context, map[Slot]Port) (map[Slot]Port, error) {
+func (d ports) Observe(_ context.Context, want map[Slot]Port) (map[Slot]Port, error) {
 	values, err := d.read()
 	if err != nil {
 		return nil, err
@@ -81,6 +81,9 @@ func (d ports) Observe(context.Context, map[Slot]Port) (map[Slot]Port, error) {
 			continue
 		}
 		p := d.decode(v)
+		if w, ok := want[Slot(i)]; ok {
+			p.Table, p.Egress, p.Ingress, p.ACLOut, p.ACLIn, p.ACL = w.Table, w.Egress, w.Ingress, w.ACLOut, w.ACLIn, w.ACL
+		}
 		if !d.furnished(uint32(i), v.Eni) {
 			p.MTU = 0 // differs from whatever is wanted
 		}
@@ -92,9 +95,7 @@ func (d ports) Observe(context.Context, map[Slot]Port) (map[Slot]Port, error) {
 func (d ports) decode(v bpf.Port) Port {
 	flags := bpf.FromEniPortFlags(v.Flags)
 	p := Port{
-		ENI: spec.ENI(v.Eni), VPC: spec.VPC(v.Vpc), Subnet: spec.SubnetID(v.Subnet), Table: spec.RouteTable(v.Table),
-		Egress: d.lists.idOf(v.Egress), Ingress: d.lists.idOf(v.Ingress),
-		ACLOut: d.lists.idOf(v.AclOut), ACLIn: d.lists.idOf(v.AclIn),
+		ENI: spec.ENI(v.Eni), VPC: spec.VPC(v.Vpc), Subnet: spec.SubnetID(v.Subnet),
 		MAC: v.Mac, RouterMAC: v.RouterMac,
 		Router: addr4(v.Router), CIDR: netip.PrefixFrom(addr4(v.Net), maskBits(v.Mask)), MTU: int(v.Mtu),
 		Tap:             flags&bpf.FromEniPortFlagsPORT_TAP != 0,
@@ -103,30 +104,16 @@ func (d ports) decode(v bpf.Port) Port {
 		Timeouts:        spec.Timeouts{TCPEstablished: v.TcpIdle, UDP: v.UdpIdle, UDPStream: v.UdpStream},
 		Version:         v.Version,
 	}
-	if flags&bpf.FromEniPortFlagsPORT_READY == 0 {
+	if flags&bpf.FromEniPortFlagsPORT_READY == 0 || v.Uncounted != 0 {
 		p.MTU = 0 // half written: differs from whatever is wanted
 	}
 	return p
 }
 
-// encode is the entry of a port. Beside an error for lists that are not there it
-// is one that refuses what they would decide: list 0 is the empty one.
-func (d ports) encode(p Port) (bpf.Port, error) {
-	var (
-		list    [4]uint32
-		missing []error
-	)
-	for i, id := range []spec.RuleSetID{p.Egress, p.Ingress, p.ACLOut, p.ACLIn} {
-		n, err := d.lists.list(id)
-		if err != nil {
-			missing = append(missing, err)
-			continue
-		}
-		list[i] = n
-	}
+// encode is the entry of a port, without epoch and policy.
+func (d ports) encode(p Port) bpf.Port {
 	v := bpf.Port{
-		Eni: uint32(p.ENI), Vpc: uint32(p.VPC), Subnet: uint32(p.Subnet), Table: uint32(p.Table),
-		Egress: list[0], Ingress: list[1], AclOut: list[2], AclIn: list[3],
+		Eni: uint32(p.ENI), Vpc: uint32(p.VPC), Subnet: uint32(p.Subnet),
 		Mac: p.MAC, RouterMac: p.RouterMAC, Router: be32(p.Router), Net: be32(p.CIDR.Addr()), Mask: maskOf(p.CIDR.Bits()),
 		TcpIdle: p.Timeouts.TCPEstablished, UdpIdle: p.Timeouts.UDP, UdpStream: p.Timeouts.UDPStream,
 		Mtu: uint32(p.MTU), Version: p.Version, Flags: uint32(bpf.FromEniPortFlagsPORT_READY),
@@ -140,41 +127,39 @@ func (d ports) encode(p Port) (bpf.Port, error) {
 			v.Flags |= uint32(flag)
 		}
 	}
-	return v, errors.Join(missing...)
+	return v
 }
 
-// Put writes the port in steps that no packet can see half done: a slot that
-// changes its owner is closed first; then everything but the epoch; the epoch
-// last, so that no decision of the old content carries the new epoch.
+// Put writes everything but the epoch, then the epoch, so that no decision of
+// the old content carries the new one. The policy's driver has made the slot this
+// interface's.
 func (d ports) Put(_ context.Context, k Slot, p Port) error {
-	if uint32(k) >= bpf.MaxPorts {
-		return fmt.Errorf("port slot %d: a host has at most %d ports", k, bpf.MaxPorts)
-	}
-	v, missing := d.encode(p)
 	var old bpf.Port
 	if err := d.m["ports"].Lookup(uint32(k), &old); err != nil {
 		return err
 	}
-	// A port that is not open yet waits for its lists. One that is open may have
-	// what was revoked: it refuses until they can be written.
-	if missing != nil && old.Eni != v.Eni {
-		return missing
+	if old.Eni != uint32(p.ENI) {
+		return fmt.Errorf("port slot %d is interface %d's: %d has no policy there yet", k, old.Eni, p.ENI)
 	}
-	v.Epoch = old.Epoch
-	if err := d.furnish(k, v.Eni); err != nil {
+	if err := d.furnish(k, old.Eni); err != nil {
 		return err
 	}
-	if old.Eni != v.Eni {
-		if err := d.claim(k, old); err != nil {
-			return err
-		}
-		v.Epoch = nextEpoch(old.Epoch)
-	}
+	v := d.encode(p)
+	v.Epoch, v.Policy, v.Uncounted = old.Epoch, old.Policy, old.Uncounted
 	if err := d.write(k, v); err != nil {
 		return err
 	}
-	v.Epoch = nextEpoch(v.Epoch)
-	return errors.Join(d.write(k, v), missing)
+	return d.count(k, v)
+}
+
+// count counts the epoch of a port that is otherwise whole.
+func (d ports) count(k Slot, v bpf.Port) error {
+	v.Epoch, v.Uncounted = nextEpoch(v.Epoch), 0
+	if err := d.write(k, v); err != nil {
+		return err
+	}
+	delete(d.gen.uncounted, k)
+	return nil
 }
 
 // furnish opens the account of the flows that an interface opens, or finds it:
@@ -207,22 +192,25 @@ func (m *Maps) listsOfPorts() ([]uint32, error) {
 	values, err := ports{Maps: m}.read()
 	var out []uint32
 	for _, v := range values {
-		out = append(out, v.Egress, v.Ingress, v.AclOut, v.AclIn)
+		for _, p := range v.Policy {
+			out = append(out, p.Egress, p.Ingress, p.AclOut, p.AclIn)
+		}
 	}
 	return out, err
 }
 
-// claim closes a slot and starts the counters of its new owner at zero.
-func (d ports) claim(k Slot, old bpf.Port) error {
-	if err := d.write(k, bpf.Port{Epoch: nextEpoch(old.Epoch)}); err != nil {
-		return err
+// claim gives a slot to its new owner, closed, and starts its counters at zero.
+func (d ports) claim(k Slot, old bpf.Port, owner spec.ENI) (bpf.Port, error) {
+	v := bpf.Port{Epoch: nextEpoch(old.Epoch), Eni: uint32(owner)}
+	if err := d.write(k, v); err != nil {
+		return v, err
 	}
 	writes.Add(1)
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
-		return err
+		return v, err
 	}
-	return d.m["stats"].Put(uint32(k), make([]bpf.PortStats, cpus))
+	return v, d.m["stats"].Put(uint32(k), make([]bpf.PortStats, cpus))
 }
 
 func (d ports) write(k Slot, v bpf.Port) error {

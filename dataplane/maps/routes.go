@@ -37,16 +37,23 @@ func (d routes) Observe(context.Context, map[spec.RouteKey]spec.Route) (map[spec
 			bits -= 96
 		}
 		key := spec.RouteKey{Table: spec.RouteTable(hostOrder(k.Table)), Dest: netip.PrefixFrom(a, bits)}
-		out[key] = spec.Route{Target: spec.Target(v.Target)}
+		r := spec.Route{Target: spec.Target(v.Target)}
+		if v.Table != k.Table {
+			r = spec.Route{} // the programs do not follow it
+		}
+		out[key] = r
 	})
 	return out, err
 }
 
 func (d routes) Put(_ context.Context, k spec.RouteKey, r spec.Route) error {
+	key := routeKey(k)
+	d.gen.changed = true
 	writes.Add(1)
-	return d.m["routes"].Put(routeKey(k), bpf.Route{Target: uint32(r.Target)})
+	return d.m["routes"].Put(key, bpf.Route{Target: uint32(r.Target), Table: key.Table})
 }
 
 func (d routes) Delete(_ context.Context, k spec.RouteKey) error {
+	d.gen.changed = true
 	return remove(d.m["routes"], routeKey(k))
 }

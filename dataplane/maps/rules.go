@@ -9,6 +9,7 @@ import (
 	gomaps "maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/vpcfabric/vpc/dataplane/classify"
 	"github.com/vpcfabric/vpc/dataplane/spec"
@@ -21,6 +22,12 @@ func CompareRuleSets(a, b spec.RuleSetID) int { return bytes.Compare(a[:], b[:])
 // that the programs use is given here, never twice while this process lives,
 // and read back from the maps after a restart.
 type Rules struct {
+	// Rest is how long a list that nobody names any more stays: a program that
+	// was interrupted on its way through it must not find another's content
+	// there. The kernel gives the memory of what is deleted to the next that asks
+	// for some.
+	Rest time.Duration
+
 	m *Maps
 
 	mu      sync.Mutex
@@ -30,6 +37,8 @@ type Rules struct {
 	parts   map[uint32]parts
 	vectors *vectors
 	next    uint32
+	// retired are lists that nobody names any more, by number, and since when.
+	retired map[uint32]time.Time
 }
 
 // Rules returns the driver; there is one per host.
@@ -37,6 +46,7 @@ func (m *Maps) Rules() *Rules {
 	return &Rules{
 		m: m, number: map[spec.RuleSetID]uint32{}, name: map[uint32]spec.RuleSetID{},
 		parts: map[uint32]parts{}, vectors: newVectors(m), next: 1,
+		retired: map[uint32]time.Time{}, Rest: time.Second,
 	}
 }
 
@@ -80,6 +90,9 @@ func (r *Rules) idOf(n uint32) spec.RuleSetID {
 func (r *Rules) Observe(context.Context, map[spec.RuleSetID]struct{}) (map[spec.RuleSetID]struct{}, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.bury(); err != nil {
+		return nil, err
+	}
 	images, err := r.m.readImages()
 	if err != nil {
 		return nil, err
@@ -97,6 +110,12 @@ func (r *Rules) Observe(context.Context, map[spec.RuleSetID]struct{}) (map[spec.
 	r.number, r.name, r.parts = map[spec.RuleSetID]uint32{}, map[uint32]spec.RuleSetID{}, map[uint32]parts{}
 	out := map[spec.RuleSetID]struct{}{}
 	for _, n := range slices.Sorted(gomaps.Keys(images)) {
+		r.next = max(r.next, n+1)
+		if _, gone := r.retired[n]; gone {
+			r.parts[n] = images[n].parts()
+			r.vectors.hold(r.parts[n].vectors)
+			continue
+		}
 		id := r.identify(n, images[n])
 		if _, taken := r.number[id]; taken {
 			id = broken(n) // one of the two is enough
@@ -104,7 +123,6 @@ func (r *Rules) Observe(context.Context, map[spec.RuleSetID]struct{}) (map[spec.
 		r.number[id], r.name[n], r.parts[n] = n, id, images[n].parts()
 		r.vectors.hold(r.parts[n].vectors)
 		out[id] = struct{}{}
-		r.next = max(r.next, n+1)
 	}
 	return out, nil
 }
@@ -143,6 +161,9 @@ func (r *Rules) Put(_ context.Context, id spec.RuleSetID, _ struct{}) error {
 	if id == emptySet {
 		return nil
 	}
+	if err := r.bury(); err != nil {
+		return err
+	}
 	set, ok := r.content[id]
 	if !ok {
 		return fmt.Errorf("rule list %s has no content", id)
@@ -167,7 +188,7 @@ func (r *Rules) Put(_ context.Context, id spec.RuleSetID, _ struct{}) error {
 	return nil
 }
 
-// Delete removes the list with this content.
+// Delete lets the list with this content rest, then removes it in a later call.
 func (r *Rules) Delete(_ context.Context, id spec.RuleSetID) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -175,12 +196,33 @@ func (r *Rules) Delete(_ context.Context, id spec.RuleSetID) error {
 	if !ok {
 		return nil
 	}
-	if err := r.take(n); err != nil {
-		return err
-	}
 	delete(r.number, id)
 	delete(r.name, n)
-	return nil
+	r.retired[n] = time.Now()
+	return r.bury()
+}
+
+// bury removes lists that have rested long enough.
+func (r *Rules) bury() error {
+	var errs []error
+	for n, since := range r.retired {
+		if time.Since(since) < r.Rest {
+			continue
+		}
+		if err := r.take(n); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		delete(r.retired, n)
+	}
+	return errors.Join(errs...)
+}
+
+// Bury removes lists that nobody has named for a while.
+func (r *Rules) Bury() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.bury()
 }
 
 // take removes list n and the bit vectors that only it has named.

@@ -341,8 +341,8 @@ func (l *lab) hits() map[string]uint64 {
 	out := map[string]uint64{}
 	for _, h := range all {
 		name := "vpc " + text(spec.ENI(h.VPC))
-		if h.Subnet != 0 {
-			name = map[bool]string{true: "out of ", false: "into "}[h.Out] + text(spec.ENI(h.Subnet))
+		if h.ACL != 0 {
+			name = map[bool]string{true: "out by ", false: "in by "}[h.Out] + text(spec.ENI(h.ACL))
 		}
 		out[name+" rule "+text(spec.ENI(h.ID))] = h.Verdicts
 	}
@@ -370,7 +370,7 @@ func TestRuleHits(t *testing.T) {
 	demand(map[string]uint64{"vpc 7 rule 1": 1, "vpc 7 rule 2": 1})
 	l.handshake(toCat)
 	want := map[string]uint64{"vpc 7 rule 1": 2, "vpc 7 rule 2": 2,
-		"out of 11 rule 100": 1, "into 12 rule 100": 1, "out of 12 rule 100": 1, "into 11 rule 100": 1}
+		"out by 111 rule 100": 1, "in by 112 rule 100": 1, "out by 112 rule 100": 1, "in by 111 rule 100": 1}
 	demand(want)
 	l.touch(ann)
 	l.apply()
@@ -379,13 +379,13 @@ func TestRuleHits(t *testing.T) {
 	for range 3 { // one verdict; the others are remembered
 		l.drops(cat, flow{from: cat, to: bob, proto: tcp, sport: 1, dport: 80}.forth(syn), "nacl_out", "network_acl")
 	}
-	want["out of 12 rule 50"] = 1
+	want["out by 112 rule 50"] = 1
 	demand(want)
 	if got := l.ruled("nacl_out"); got != 50 {
 		t.Errorf("rule %d is named", got)
 	}
-	l.must(l.table.ForgetHits(func(r flows.Rule) bool { return r.Subnet == blue && r.Out }))
-	demand(map[string]uint64{"out of 12 rule 50": 1, "out of 12 rule 100": 1})
+	l.must(l.table.ForgetHits(func(r flows.Rule) bool { return r.ACL == aclOf(blue) && r.Out }))
+	demand(map[string]uint64{"out by 112 rule 50": 1, "out by 112 rule 100": 1})
 }
 
 // TestFirstRepliesOnTwoCPUs: a reply that comes while another CPU writes what

@@ -56,6 +56,7 @@ type lab struct {
 	endpoints map[spec.EndpointKey]maps.Endpoint
 	routes    map[spec.RouteKey]spec.Route
 	sets      map[spec.RuleSetID]spec.RuleSet
+	maps      *maps.Maps
 	lists     *maps.Rules
 	phases    []delta.Phase
 	track     trackers
@@ -65,6 +66,7 @@ type trackers struct {
 	rules     *delta.Tracker[spec.RuleSetID, struct{}]
 	routes    *delta.Tracker[spec.RouteKey, spec.Route]
 	endpoints *delta.Tracker[spec.EndpointKey, maps.Endpoint]
+	policies  *delta.Tracker[maps.Slot, maps.Policy]
 	ports     *delta.Tracker[maps.Slot, maps.Port]
 }
 
@@ -116,14 +118,16 @@ func openLab(t testing.TB, cfg progs.Config, own ...int) *lab {
 
 func (l *lab) trackers() {
 	m := maps.New(l.set.Maps)
-	l.lists = m.Rules()
+	l.maps, l.lists = m, m.Rules()
+	l.lists.Rest = 0 // nothing else runs
 	l.track = trackers{
 		rules:     delta.New("rules", l.lists, maps.CompareRuleSets),
 		routes:    delta.New("routes", m.Routes(), maps.CompareRoutes),
 		endpoints: delta.New("endpoints", m.Endpoints(), maps.CompareEndpoints),
-		ports:     delta.New("ports", m.Ports(l.lists), maps.CompareSlots),
+		policies:  delta.New("policies", m.Policies(l.lists), maps.CompareSlots),
+		ports:     delta.New("ports", m.Ports(), maps.CompareSlots),
 	}
-	l.phases = []delta.Phase{l.track.rules, l.track.routes, l.track.endpoints, l.track.ports}
+	l.phases = []delta.Phase{l.track.rules, l.track.routes, l.track.endpoints, l.track.policies, l.track.ports}
 }
 
 // TestMain removes the namespace that all labs share: making its devices takes
@@ -233,6 +237,11 @@ func (l *lab) apply() int {
 	l.track.rules.Want(want)
 	l.track.routes.Want(gomaps.Clone(l.routes))
 	l.track.endpoints.Want(gomaps.Clone(l.endpoints))
+	policies := map[maps.Slot]maps.Policy{}
+	for k, p := range l.ports {
+		policies[k] = p.Policy()
+	}
+	l.track.policies.Want(policies)
 	l.track.ports.Want(gomaps.Clone(l.ports))
 	writes := 0
 	count := func(n int, err error) {
@@ -244,8 +253,12 @@ func (l *lab) apply() int {
 	count(l.track.endpoints.Put(ctx))
 	count(l.track.endpoints.Prune(ctx))
 	count(l.track.routes.Prune(ctx))
+	count(l.track.policies.Put(ctx))
+	count(l.maps.Publish())
 	count(l.track.ports.Put(ctx))
+	count(l.maps.CountEpochs())
 	count(l.track.ports.Prune(ctx))
+	count(l.track.policies.Prune(ctx))
 	count(l.track.rules.Prune(ctx))
 	return writes
 }

@@ -37,6 +37,7 @@ func (l *lab) city(d dice) {
 		n := 1 + d.IntN(1<<31)
 		l.ports[dmaps.Slot(d.IntN(bpf.MaxPorts))] = dmaps.Port{
 			ENI: spec.ENI(n), VPC: spec.VPC(d.Uint32()), Subnet: spec.SubnetID(d.Uint32()), Table: spec.RouteTable(d.Uint32()),
+			ACL:    spec.ACL(d.Uint32()),
 			Egress: ids[d.IntN(len(ids))], Ingress: ids[d.IntN(len(ids))],
 			ACLOut: ids[d.IntN(len(ids))], ACLIn: ids[d.IntN(len(ids))],
 			MAC: anyMAC(), RouterMAC: anyMAC(), Router: v4(), CIDR: netip.PrefixFrom(v4(), d.IntN(33)).Masked(), MTU: 1 + d.IntN(1<<16),

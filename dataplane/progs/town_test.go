@@ -84,11 +84,14 @@ func openTown(t testing.TB, cfg progs.Config) *lab {
 	return l
 }
 
+// aclOf is the index of a subnet's network ACL.
+func aclOf(s spec.SubnetID) spec.ACL { return spec.ACL(100 + s) }
+
 // move gives n a port and its address.
 func (l *lab) move(n nic, v spec.VPC, table spec.RouteTable, groups ...spec.Group) {
 	l.t.Helper()
 	l.ports[maps.Slot(n.slot)] = maps.Port{
-		ENI: n.eni, VPC: v, Subnet: n.subnet, Table: table,
+		ENI: n.eni, VPC: v, Subnet: n.subnet, Table: table, ACL: aclOf(n.subnet),
 		MAC: n.mac(), RouterMAC: n.router, Router: cidrs[n.subnet].Addr().Next(), CIDR: cidrs[n.subnet],
 		MTU: mtu, SourceDestCheck: true,
 	}

@@ -27,8 +27,7 @@ type ruleCount struct {
 	idle     time.Duration
 }
 
-// RuleHits implements host.Host. The kernel counts an entry of a network ACL in
-// each subnet; here it is one entry, whichever subnets have the ACL.
+// RuleHits implements host.Host.
 func (l *Local) RuleHits(context.Context) ([]api.RuleHit, error) {
 	l.agent.mu.Lock()
 	w := l.agent.world
@@ -69,10 +68,10 @@ func ruleNames(w *record.World) map[dataplane.Rule]ruleName {
 			out[at] = ruleName{group: id, rule: r.SecurityGroupRuleId, egress: api.Val(r.IsEgress)}
 		}
 	}
-	for subnet, acl := range plan.SubnetACLs(w) {
+	for _, acl := range w.Acls {
 		for _, e := range acl.Acl.Entries {
 			n, egress := api.Val(e.RuleNumber), api.Val(e.Egress)
-			at := dataplane.Rule{ID: uint32(n), Subnet: subnet, Out: egress}
+			at := dataplane.Rule{ID: uint32(n), ACL: spec.ACL(acl.Index), Out: egress}
 			out[at] = ruleName{acl: acl.Acl.NetworkAclId, number: n, egress: egress}
 		}
 	}

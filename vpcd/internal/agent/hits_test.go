@@ -18,6 +18,7 @@ func manySubnets() *record.World {
 	entry := func(n int32, egress bool) api.NetworkAclEntry {
 		return api.NetworkAclEntry{RuleNumber: &n, Egress: &egress, RuleAction: api.RuleActionAllow, Protocol: "-1", CidrBlock: "0.0.0.0/0"}
 	}
+	w.Acls["acl-1"].Index = 5
 	w.Acls["acl-1"].Acl.Entries = []api.NetworkAclEntry{entry(100, false), entry(100, true), entry(32767, false), entry(32767, true)}
 	w.Subnets["subnet-2"] = &record.Subnet{Subnet: api.Subnet{SubnetId: "subnet-2", VpcId: "vpc-1", CidrBlock: "10.0.2.0/24"}, Index: 12}
 	w.Subnets["subnet-3"] = &record.Subnet{Subnet: api.Subnet{SubnetId: "subnet-3", VpcId: "vpc-1", CidrBlock: "10.0.3.0/24"}, Index: 13}
@@ -42,14 +43,13 @@ func TestRuleHits(t *testing.T) {
 	b.kernel.hits = []dataplane.Hit{
 		hit(dataplane.Rule{ID: 0xaa, VPC: 9}, 2, time.Hour),
 		hit(dataplane.Rule{ID: 0xaa, VPC: 1}, 5, 1500*time.Millisecond),
-		hit(dataplane.Rule{ID: 0xbb, VPC: 1}, 9, 0),              // its rule is gone
-		hit(dataplane.Rule{ID: 0xaa, VPC: 8}, 9, 0),              // its VPC is gone
-		hit(dataplane.Rule{ID: 50, Subnet: 2}, 9, 0),             // its entry is gone
-		hit(dataplane.Rule{ID: 100, Subnet: 7, Out: true}, 9, 0), // its subnet is gone
-		hit(dataplane.Rule{ID: 32767, Subnet: 2}, 1, 0),
-		hit(dataplane.Rule{ID: 100, Subnet: 2, Out: true}, 3, 7*time.Second),
-		hit(dataplane.Rule{ID: 100, Subnet: 12, Out: true}, 4, 5*time.Second),
-		hit(dataplane.Rule{ID: 100, Subnet: 13, Out: true}, 6, 0),
+		hit(dataplane.Rule{ID: 0xbb, VPC: 1}, 9, 0),           // its rule is gone
+		hit(dataplane.Rule{ID: 0xaa, VPC: 8}, 9, 0),           // its VPC is gone
+		hit(dataplane.Rule{ID: 50, ACL: 5}, 9, 0),             // its entry is gone
+		hit(dataplane.Rule{ID: 100, ACL: 7, Out: true}, 9, 0), // its ACL is gone
+		hit(dataplane.Rule{ID: 32767, ACL: 5}, 1, 0),
+		hit(dataplane.Rule{ID: 100, ACL: 5, Out: true}, 7, 5*time.Second),
+		hit(dataplane.Rule{ID: 100, ACL: 15, Out: true}, 6, 0),
 	}
 	b.Pass(t.Context())
 	list, err := b.Local(nil).RuleHits(t.Context())

@@ -47,18 +47,6 @@ func (a acls) find(s *api.Subnet) (key string, ok bool) {
 	return key, ok
 }
 
-// SubnetACLs are the network ACLs of subnets, as the plan has them. A subnet
-// without one is not there.
-func SubnetACLs(w *record.World) map[spec.SubnetID]*record.NetworkAcl {
-	all, out := aclsOf(w), map[spec.SubnetID]*record.NetworkAcl{}
-	for _, s := range w.Subnets {
-		if key, ok := all.find(&s.Subnet); ok {
-			out[spec.SubnetID(s.Index)] = w.Acls[key]
-		}
-	}
-	return out
-}
-
 // acl gives a segment the subnet's network ACL, and adds both its directions to
 // sets. Two ACLs with one index, or one without, are no reason to doubt them:
 // only their counts could be mistaken for each other's.
