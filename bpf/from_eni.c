@@ -8,6 +8,7 @@
  */
 #include "lib/arp.h"
 #include "lib/denied.h"
+#include "lib/dhcp.h"
 #include "lib/established.h"
 #include "lib/fragment.h"
 #include "lib/hits.h"
@@ -45,6 +46,8 @@ __noinline int first_packet(struct __sk_buff *skb, const struct packet *p, __u32
 
 	if (!p || !port || !own)
 		return TC_ACT_SHOT;
+	if (dhcp_offer(p))
+		return drop(skb, port->eni, STAGE_ROUTE, DROP_ROGUE_DHCP);
 	d = &own->d;
 	if (recall_denied(p, slot, port, !f || p->syn || READ(f->state) == FLOW_DEAD, d))
 		return drop_rule(skb, port->eni, d->stage << 8 | d->reason, d->rule);
@@ -56,6 +59,9 @@ __noinline int first_packet(struct __sk_buff *skb, const struct packet *p, __u32
 	peer = port_at(d->peer_slot);
 	if (!peer || !dst_mac_ok(skb, port, peer))
 		return drop(skb, port->eni, STAGE_ROUTE, DROP_DST_MAC);
+	/* The answer's half is judged on its own. */
+	if (dhcp_request(p))
+		d->src_known = 0;
 	reason = f ? renew(p, slot, d, f) : create(p, slot, d);
 	if (reason)
 		return drop_rule(skb, port->eni, STAGE_FLOW << 8 | reason, 0);
@@ -120,7 +126,7 @@ int vpc_from_eni(struct __sk_buff *skb)
 	if (eth->h_proto != bpf_htons(ETH_P_IP))
 		return drop(skb, port->eni, STAGE_PARSE, DROP_ETHERTYPE);
 	if (mac_broadcast(eth->h_dest))
-		return drop(skb, port->eni, STAGE_ROUTE, DROP_BROADCAST);
+		return broadcast(skb, port);
 	if (mac_multicast(eth->h_dest))
 		return drop(skb, port->eni, STAGE_ROUTE, DROP_MULTICAST);
 	return ipv4(skb, slot, port);

@@ -89,6 +89,7 @@ const (
 	FromEniDropReasonDROP_TOO_BIG        FromEniDropReason = 23
 	FromEniDropReasonDROP_REDIRECT       FromEniDropReason = 24
 	FromEniDropReasonDROP_NETWORK_ACL    FromEniDropReason = 25
+	FromEniDropReasonDROP_ROGUE_DHCP     FromEniDropReason = 26
 	FromEniDropReasonDROP_HALF_OPEN      FromEniDropReason = 27
 )
 

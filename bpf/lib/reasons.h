@@ -45,5 +45,6 @@ enum drop_reason {
 	DROP_TOO_BIG = 23,	  /* longer than the MTU */
 	DROP_REDIRECT = 24,	  /* ICMP redirects are never believed */
 	DROP_NETWORK_ACL = 25,	  /* the rule that is counted with it, or none allows it */
+	DROP_ROGUE_DHCP = 26,	  /* a workload answers DHCP, which only the VPC may */
 	DROP_HALF_OPEN = 27,	  /* the interface has too many TCP connections that nobody answers */
 };

@@ -352,6 +352,24 @@ func TestFragments(t *testing.T) {
 	l.passes(ann, bob, piece(icmp, 3, 1<<8, make([]byte, 16)))
 }
 
+// TestDHCPAnswerHasNoFlow: who asks a workload for an address is not answered,
+// however often and whatever else is judged again between.
+func TestDHCPAnswerHasNoFlow(t *testing.T) {
+	l := openTown(t, progs.Config{})
+	asked := flow{from: ann, to: bob, proto: udp, sport: 68, dport: 67}
+	for range 2 {
+		l.passes(ann, bob, asked.forth(0))
+		l.drops(bob, asked.back(0), "route", "rogue_dhcp")
+	}
+	l.touch(bob)
+	l.apply()
+	l.passes(ann, bob, asked.forth(0))
+	l.drops(bob, asked.back(0), "route", "rogue_dhcp")
+	piece := func(frag uint16, l4 []byte) []byte { return bob.frame(ann, header{proto: udp, id: 1, frag: frag}, l4) }
+	l.drops(bob, piece(0x2000, udpDatagram(67, 68, 8)), "route", "rogue_dhcp")
+	l.drops(bob, piece(2, make([]byte, 16)), "route", "rogue_dhcp")
+}
+
 func TestPingBothWays(t *testing.T) {
 	l := openTown(t, progs.Config{})
 	back := flow{from: bob, to: ann, proto: icmp, sport: ping.sport}

@@ -51,6 +51,11 @@ var dropRows = []drop{
 	{name: "a length field", frame: ethernet(bob.mac(), ann.mac(), 0x0040, make([]byte, 64)), stage: "parse", reason: "ethertype"},
 	{name: "Ethernet broadcast", frame: ethernet(broadcast, ann.mac(), typeIPv4, ipv4(header{src: ann.addr, dst: bob.addr, proto: udp}, udpDatagram(1, 5000, 0))), stage: "route", reason: "broadcast"},
 	{name: "Ethernet multicast", frame: ethernet(spec.MAC{1, 0, 0x5e, 0, 0, 1}, ann.mac(), typeIPv4, ipv4(header{src: ann.addr, dst: addr("224.0.0.1"), proto: udp}, udpDatagram(1, 5000, 0))), stage: "route", reason: "multicast"},
+	{name: "DHCP offer to everybody", frame: ethernet(broadcast, ann.mac(), typeIPv4, ipv4(header{src: ann.addr, dst: addr("255.255.255.255"), proto: udp}, udpDatagram(67, 68, 240))), stage: "route", reason: "rogue_dhcp"},
+	{name: "DHCP offer to everybody, by the router", frame: ethernet(ann.router, ann.mac(), typeIPv4, ipv4(header{src: ann.addr, dst: addr("255.255.255.255"), proto: udp}, udpDatagram(67, 68, 240))), stage: "route", reason: "rogue_dhcp"},
+	{name: "DHCP offer to a neighbour", frame: badIP(header{proto: udp}, udpDatagram(67, 68, 240)), stage: "route", reason: "rogue_dhcp"},
+	{name: "DHCP request to everybody", frame: ethernet(broadcast, ann.mac(), typeIPv4, ipv4(header{src: ann.addr, dst: addr("255.255.255.255"), proto: udp}, udpDatagram(68, 67, 240))), stage: "route", reason: "broadcast"},
+	{name: "cut broadcast", frame: ethernet(broadcast, ann.mac(), typeIPv4, ipv4(header{src: ann.addr, dst: addr("255.255.255.255"), proto: udp}, udpDatagram(67, 68, 0)[:6])), stage: "route", reason: "broadcast"},
 	{name: "IP multicast to the router's MAC", frame: ethernet(ann.router, ann.mac(), typeIPv4, ipv4(header{src: ann.addr, dst: addr("224.0.0.1"), proto: udp}, udpDatagram(1, 5000, 0))), stage: "route", reason: "no_route"},
 	{name: "the subnet's broadcast address", frame: ethernet(ann.router, ann.mac(), typeIPv4, ipv4(header{src: ann.addr, dst: addr("10.0.1.255"), proto: udp}, udpDatagram(1, 5000, 0))), stage: "route", reason: "no_endpoint"},
 
