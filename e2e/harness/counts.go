@@ -16,7 +16,9 @@ const (
 // those that were promised for VPC_SOAK=1.
 func counts(soak bool) map[string]int {
 	if soak {
-		return map[string]int{"KILLS": 20, "PPS": 10_000, "CONNECTIONS": 50, "FLOWS": 200_000, "CYCLES": 200, "BRINGUPS": 200}
+		return map[string]int{"KILLS": 20, "PPS": 10_000, "CONNECTIONS": 50, "FLOWS": 200_000, "CYCLES": 200, "BRINGUPS": 200,
+			"LISTS": 100, "UPDATES": 200, "OPENED": 2_000}
 	}
-	return map[string]int{"KILLS": 4, "PPS": 5_000, "CONNECTIONS": 50, "FLOWS": 6_000, "CYCLES": 10, "BRINGUPS": 10}
+	return map[string]int{"KILLS": 4, "PPS": 5_000, "CONNECTIONS": 50, "FLOWS": 6_000, "CYCLES": 10, "BRINGUPS": 10,
+		"LISTS": 10, "UPDATES": 10, "OPENED": 100}
 }

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -30,6 +31,7 @@ func TestNegativeNeedsControlAndReason(t *testing.T) {
 		ok   bool
 	}{
 		{[]string{"src=10.0.0.9", "anti_spoof/spoof", "--", "icmp", "a", "b"}, true},
+		{[]string{"src=10.0.0.9", "anti_spoof/spoof", "--", "udp", "a", "b:53", "size=8000"}, true},
 		{[]string{"anti_spoof/spoof"}, false},
 		{[]string{"anti_spoof/spoof", "--"}, false},
 		{[]string{"--", "icmp", "a", "b"}, false},
@@ -41,6 +43,41 @@ func TestNegativeNeedsControlAndReason(t *testing.T) {
 		}
 		if c.ok && (n.want["anti_spoof/spoof"] != 5 || n.opts["src"] != "10.0.0.9") {
 			t.Errorf("%v: read as %+v", c.args, n)
+		}
+	}
+}
+
+func TestTCPFlags(t *testing.T) {
+	for text, want := range map[string]uint8{"syn": 2, "syn,ack": 18, "fin,psh,rst": 13} {
+		if got, err := tcpFlags(text); got != want || err != nil {
+			t.Errorf("%s: have %d (%v), want %d", text, got, err, want)
+		}
+	}
+	if _, err := tcpFlags("syn,"); err == nil {
+		t.Error("a flag without a name is accepted")
+	}
+}
+
+func TestQuote(t *testing.T) {
+	c := call{host: &host{}}
+	got, err := c.quote("udp,10.0.0.1:40000,10.0.0.2:53")
+	if err != nil || len(got) != 28 {
+		t.Fatalf("quoted as %x (%v)", got, err)
+	}
+	ports := []byte{40000 >> 8, 40000 & 0xff, 0, 53}
+	if got[9] != 17 || got[15] != 1 || got[19] != 2 || !slices.Equal(got[20:24], ports) {
+		t.Errorf("quoted as %x", got)
+	}
+	if _, err := c.quote("udp,10.0.0.1:40000"); err == nil {
+		t.Error("half a flow is accepted")
+	}
+}
+
+func TestFloodWantsAControl(t *testing.T) {
+	c := call{host: &host{}}
+	for _, line := range []string{"5 a b:9 8192", "5 a b:9 8192 -- udp c", "x a b:9 8192 -- udp c d:53"} {
+		if err := cmdFlood(c, strings.Fields(line)); err == nil {
+			t.Errorf("%q is accepted", line)
 		}
 	}
 }

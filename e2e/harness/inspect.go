@@ -67,8 +67,12 @@ func cmdArrives(c call, args []string) error {
 			want = neg.n
 		}
 		delete(sniffers, alias)
-		if got, err := s.Close(); err != nil || got != want {
-			return fmt.Errorf("%s saw %d packets, want %d (%w)", alias, got, want, err)
+		got, err := s.Close()
+		if err != nil {
+			return err
+		}
+		if got != want {
+			return fmt.Errorf("%s saw %d packets, want %d", alias, got, want)
 		}
 	}
 	return nil

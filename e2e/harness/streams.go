@@ -27,7 +27,7 @@ const (
 //
 //	hold start web db:5432 50
 //	hold flows             every connection has had an echo within the last second
-//	hold cut               none has any more
+//	hold cut               within a second none has any more
 //	hold end               all of them, no reset, nothing wrong
 //	hold drop              whatever became of them
 func cmdHold(c call, args []string) (err error) {
@@ -64,9 +64,14 @@ func cmdHold(c call, args []string) (err error) {
 }
 
 func awaitFlowing(h *probe.Hold, want bool) error {
+	const silence = flowing / 3 // at the end of a second, or of what TCP takes to send again
+	limit := flowing + silence
+	if want {
+		limit = 2 * flowing
+	}
 	var live, resets int
-	if !poll(2*flowing, func() bool {
-		live, resets = h.Flowing(flowing / 3)
+	if !poll(limit, func() bool {
+		live, resets = h.Flowing(silence)
 		return want && live == h.Size() || !want && live == 0 && resets == 0
 	}) {
 		return fmt.Errorf("of %d connections %d flow, %d were reset", h.Size(), live, resets)
@@ -234,4 +239,43 @@ func (c call) bringUp(attach []string, watcher string) error {
 		return err
 	}
 	return cmdNs(c, []string{"del", "new"})
+}
+
+// cmdClosed wants a closed UDP port to be reported by its own host.
+//
+//	closed web db:9
+func cmdClosed(c call, args []string) error {
+	if len(args) != 2 {
+		return errors.New("want FROM TO:PORT")
+	}
+	to, port, err := c.address(args[1])
+	if err != nil {
+		return err
+	}
+	return probe.Closed(c.full(args[0]), netip.AddrPortFrom(to, port))
+}
+
+// cmdReconnect opens TCP connections one after another from the same port, each
+// while the one before is in TIME_WAIT at the destination.
+//
+//	reconnect web:40000 db:80 3
+func cmdReconnect(c call, args []string) error {
+	if len(args) != 3 {
+		return errors.New("want FROM:PORT TO:PORT N")
+	}
+	n, err := strconv.Atoi(args[2])
+	if err != nil {
+		return err
+	}
+	_, sport, err := c.address(args[0])
+	if err != nil {
+		return err
+	}
+	to, port, err := c.address(args[1])
+	if err != nil {
+		return err
+	}
+	from, _, _ := strings.Cut(args[0], ":")
+	name, _, _ := strings.Cut(args[1], ":")
+	return probe.Reconnect(c.full(from), c.full(name), sport, netip.AddrPortFrom(to, port), n)
 }

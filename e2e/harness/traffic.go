@@ -38,9 +38,17 @@ func cmdServe(c call, args []string) error {
 //
 //	ok icmp web db
 //	ok tcp web db:5432
+//	ok udp web db:53 size=8000      bytes of data
 func cmdOK(c call, args []string) error {
+	size := 0
+	if len(args) == 4 && args[0] != "icmp" {
+		if _, err := fmt.Sscanf(args[3], "size=%d", &size); err != nil {
+			return fmt.Errorf("%s: %w", args[3], err)
+		}
+		args = args[:3]
+	}
 	if len(args) != 3 {
-		return errors.New("want PROTO FROM TO[:PORT]")
+		return errors.New("want PROTO FROM TO[:PORT] [size=N]")
 	}
 	to, port, err := c.address(args[2])
 	if err != nil {
@@ -50,7 +58,7 @@ func cmdOK(c call, args []string) error {
 	if args[0] == "icmp" {
 		err = probe.Ping(from, to, 0)
 	} else {
-		err = probe.RoundTrip(from, args[0], netip.AddrPortFrom(to, port))
+		err = probe.RoundTripSize(from, args[0], netip.AddrPortFrom(to, port), size)
 	}
 	if err != nil {
 		return fmt.Errorf("%s from %s to %s (%s): %w", args[0], args[1], args[2], to, err)
@@ -75,8 +83,8 @@ func parseNegative(count string, args []string) (negative, error) {
 	}
 	out := negative{n: n, opts: map[string]string{}, want: drops{}}
 	split := slices.Index(args, "--")
-	if split < 0 || len(args)-split != 4 {
-		return out, errors.New("a negative test needs a control: -- PROTO FROM TO[:PORT]")
+	if split < 0 || len(args)-split < 4 {
+		return out, errors.New("a negative test needs a control: -- PROTO FROM TO[:PORT] [size=N]")
 	}
 	out.control = args[split+1:]
 	for _, a := range args[:split] {
@@ -148,7 +156,9 @@ func (c call) prove(neg negative, sender string, token probe.Token, send func() 
 //
 //	blocked 5 udp web db:53 security_group/ingress -- icmp web db
 //
-// Options: src=ADDRESS, sport=PORT.
+// Options: src=ADDRESS, sport=PORT, size=BYTES of the packet, flags=syn,ack…,
+// icmp=TYPE/CODE, quote=PROTO,FROM:PORT,TO:PORT of an ICMP error, frag=FIELD of
+// the IP header.
 func cmdBlocked(c call, args []string) error {
 	if len(args) < 5 {
 		return errors.New("want N PROTO FROM TO[:PORT] REASON/STAGE -- CONTROL")
@@ -184,6 +194,10 @@ func (c call) options(p *probe.Packet, opts map[string]string) (err error) {
 			_, err = fmt.Sscan(value, &p.SrcPort)
 		case "icmp":
 			_, err = fmt.Sscanf(value, "%d/%d", &p.ICMPType, &p.ICMPCode)
+		case "flags":
+			p.TCPFlags, err = tcpFlags(value)
+		case "quote":
+			p.Quote, err = c.quote(value)
 		case "frag":
 			p.IPID = 7
 			_, err = fmt.Sscan(value, &p.Fragment)
@@ -195,6 +209,35 @@ func (c call) options(p *probe.Packet, opts map[string]string) (err error) {
 		}
 	}
 	return nil
+}
+
+func tcpFlags(list string) (flags uint8, err error) {
+	for _, name := range strings.Split(list, ",") {
+		bit := slices.Index([]string{"fin", "syn", "rst", "psh", "ack"}, name)
+		if bit < 0 {
+			return 0, fmt.Errorf("no TCP flag %q", name)
+		}
+		flags |= 1 << bit
+	}
+	return flags, nil
+}
+
+// quote is the beginning of a packet, PROTO,FROM:PORT,TO:PORT, as an ICMP error
+// about it repeats it.
+func (c call) quote(text string) ([]byte, error) {
+	parts := strings.Split(text, ",")
+	if len(parts) != 3 {
+		return nil, errors.New("want PROTO,FROM:PORT,TO:PORT")
+	}
+	p := probe.Packet{Proto: parts[0]}
+	var err error
+	if p.Src, p.SrcPort, err = c.address(parts[1]); err != nil {
+		return nil, err
+	}
+	if p.Dst, p.DstPort, err = c.address(parts[2]); err != nil {
+		return nil, err
+	}
+	return p.Quoted()
 }
 
 // cmdForge sends Ethernet frames as they are, and wants none to arrive.
@@ -252,7 +295,7 @@ func (c call) frameOptions(f *probe.Frame, opts map[string]string) (err error) {
 			_, err = fmt.Sscan(value, &f.ICMPv6Type)
 		case "ethertype":
 			_, err = fmt.Sscanf(value, "0x%x", &f.EtherType)
-		case "src", "to", "proto", "sport", "icmp", "frag", "size":
+		case "src", "to", "proto", "sport", "icmp", "flags", "quote", "frag", "size":
 			// The packet's own.
 		default:
 			err = errors.New("no such option")

@@ -8,9 +8,11 @@
 package probe
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"time"
@@ -69,6 +71,12 @@ func Address(ns string) (netip.Prefix, net.Interface, error) {
 // RoundTrip sends a word over "udp" or "tcp" from inside a namespace and wants
 // it back. It tries once; the error says what happened instead.
 func RoundTrip(ns, network string, to netip.AddrPort) error {
+	return RoundTripSize(ns, network, to, 0)
+}
+
+// RoundTripSize is a RoundTrip of so many bytes, at least those of a word. A
+// datagram that is longer than the way's MTU travels in fragments.
+func RoundTripSize(ns, network string, to netip.AddrPort, size int) error {
 	var conn net.Conn
 	err := netns.Do(ns, func() (err error) {
 		conn, err = net.DialTimeout(network+"4", to.String(), answerTime)
@@ -79,16 +87,18 @@ func RoundTrip(ns, network string, to netip.AddrPort) error {
 	}
 	defer conn.Close()
 	token := NewToken()
+	word := bytes.Repeat(token[:], max(size, 1)/len(token)+1)[:max(size, len(token))]
 	conn.SetDeadline(time.Now().Add(answerTime))
-	if _, err := conn.Write(token[:]); err != nil {
+	if _, err := conn.Write(word); err != nil {
 		return err
 	}
-	var got Token
-	if _, err := conn.Read(got[:]); err != nil {
+	got := make([]byte, len(word)+1)
+	n, err := io.ReadAtLeast(conn, got, len(word))
+	if err != nil && n == 0 {
 		return err
 	}
-	if got != token {
-		return fmt.Errorf("%s answered something else: %q", to, got)
+	if !bytes.Equal(got[:n], word) {
+		return fmt.Errorf("%s answered something else: %d bytes, %.40q…", to, n, got[:n])
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -20,20 +21,25 @@ const (
 	protoUDP  = 17
 
 	ipHeader = 20
+
+	moreFragments = 0x2000
 )
 
 // Packet is an IPv4 packet to be built. Nothing is retransmitted: a send of n
 // packets is n packets on the wire.
 type Packet struct {
-	Proto            string // udp, tcp (one SYN), icmp (one echo request) or a protocol number
+	Proto            string // udp, tcp, icmp or a protocol number
 	Src, Dst         netip.Addr
 	SrcPort, DstPort uint16
 	ID               uint16 // ICMP identifier
 	Token            Token
 	Size             int // of the whole packet in bytes; 0 is the smallest
 	DontFragment     bool
+	TCPFlags         uint8 // 0: SYN
 	ICMPType         uint8 // 0: echo request
 	ICMPCode         uint8
+	// Quote is what an ICMP error says of the packet it is about.
+	Quote []byte
 	// IPID and Fragment make a fragment: offset in units of 8 bytes, and flags.
 	IPID     uint16
 	Fragment uint16
@@ -74,7 +80,7 @@ func (p Packet) header(proto uint8) []byte {
 		binary.BigEndian.PutUint16(h, p.SrcPort)
 		binary.BigEndian.PutUint16(h[2:], p.DstPort)
 		rand.Read(h[4:8])
-		h[12], h[13] = 5<<4, 2 // SYN
+		h[12], h[13] = 5<<4, cmp.Or(p.TCPFlags, 2)
 		binary.BigEndian.PutUint16(h[14:], 65535)
 		return h
 	case protoICMP:
@@ -83,7 +89,10 @@ func (p Packet) header(proto uint8) []byte {
 		if h[0] == 0 {
 			h[0] = 8
 		}
-		binary.BigEndian.PutUint16(h[4:], p.ID)
+		// An error has a length here.
+		if p.Quote == nil {
+			binary.BigEndian.PutUint16(h[4:], p.ID)
+		}
 		return h
 	}
 	return nil
@@ -95,11 +104,51 @@ func (p Packet) bytes() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	body := append(p.header(proto), p.Token[:]...)
+	return p.wrap(proto, p.body(proto)), nil
+}
+
+// Quoted is the part of the packet that an ICMP error repeats: the IP header
+// and 8 bytes.
+func (p Packet) Quoted() ([]byte, error) {
+	b, err := p.bytes()
+	if err != nil {
+		return nil, err
+	}
+	return b[:ipHeader+8], nil
+}
+
+// pieces builds the packet in fragments no longer than an MTU.
+func (p Packet) pieces(mtu int) (out [][]byte, err error) {
+	proto, err := p.number()
+	if err != nil {
+		return nil, err
+	}
+	body := p.body(proto)
+	step := (mtu - ipHeader) &^ 7
+	for at := 0; at < len(body); at += step {
+		end := min(at+step, len(body))
+		p.Fragment = uint16(at / 8)
+		if end < len(body) {
+			p.Fragment |= moreFragments
+		}
+		out = append(out, p.wrap(proto, body[at:end]))
+	}
+	return out, nil
+}
+
+// body is the packet behind the IP header. It is filled up with the token, so
+// that a fragment from its middle can be recognised as well.
+func (p Packet) body(proto uint8) []byte {
+	body := append(append(p.header(proto), p.Quote...), p.Token[:]...)
 	if pad := p.Size - ipHeader - len(body); pad > 0 {
-		body = append(body, make([]byte, pad)...)
+		body = append(body, bytes.Repeat(p.Token[:], pad/len(p.Token)+1)[:pad]...)
 	}
 	p.checksum(proto, body)
+	return body
+}
+
+// wrap puts the IP header before a body.
+func (p Packet) wrap(proto uint8, body []byte) []byte {
 	ip := make([]byte, ipHeader)
 	ip[0], ip[8], ip[9] = 0x45, 64, proto
 	binary.BigEndian.PutUint16(ip[2:], uint16(ipHeader+len(body)))
@@ -112,7 +161,7 @@ func (p Packet) bytes() ([]byte, error) {
 	copy(ip[12:], p.Src.AsSlice())
 	copy(ip[16:], p.Dst.AsSlice())
 	binary.BigEndian.PutUint16(ip[10:], ^sum(0, ip))
-	return append(ip, body...), nil
+	return append(ip, body...)
 }
 
 func (p Packet) checksum(proto uint8, body []byte) {
@@ -173,7 +222,11 @@ func (s rawSocket) send(p Packet) error {
 	if err != nil {
 		return err
 	}
-	return unix.Sendto(s.fd, b, 0, &unix.SockaddrInet4{Addr: p.Dst.As4()})
+	return s.sendBytes(b, p.Dst)
+}
+
+func (s rawSocket) sendBytes(b []byte, to netip.Addr) error {
+	return unix.Sendto(s.fd, b, 0, &unix.SockaddrInet4{Addr: to.As4()})
 }
 
 // await waits for an ICMP packet with the token that is not our own request.
