@@ -352,6 +352,40 @@ func TestFragments(t *testing.T) {
 	l.passes(ann, bob, piece(icmp, 3, 1<<8, make([]byte, 16)))
 }
 
+// TestFirstFragmentForgotten: a datagram whose end does not come leaves nothing.
+func TestFirstFragmentForgotten(t *testing.T) {
+	l := openTown(t, progs.Config{Second: 50 * time.Millisecond})
+	piece := func(frag uint16, l4 []byte) []byte { return ann.frame(bob, header{proto: udp, id: 1, frag: frag}, l4) }
+	first, last := piece(0x2000, udpDatagram(1, 5000, 8)), piece(2, make([]byte, 16))
+	l.passes(ann, bob, first)
+	l.passes(ann, bob, last)
+	eventually(t, "the first is forgotten", func() bool { return l.send(ann, last).verdict == shot })
+	l.drops(ann, last, "parse", "fragment")
+	l.passes(ann, bob, first)
+	l.passes(ann, bob, last)
+}
+
+// TestHalfOpen: a SYN that nobody answers opens the way for an answer only, and
+// its entry goes in the time of a handshake.
+func TestHalfOpen(t *testing.T) {
+	l := openTown(t, progs.Config{Second: 10 * time.Millisecond})
+	l.ingress(ann)
+	l.apply()
+	l.drops(bob, web.back(syn|ack), "ingress", "security_group")
+	l.passes(ann, bob, web.forth(syn))
+	l.passes(bob, ann, web.back(syn|ack))
+	l.drops(bob, web.back(syn), "ingress", "security_group") // a SYN asks anew
+	unanswered := flow{from: ann, to: bob, proto: tcp, sport: 40001, dport: 80}
+	l.passes(ann, bob, unanswered.forth(syn))
+	eventually(t, "only the answered one is left", func() bool {
+		_, err := l.table.Sweep(l.table.Slots())
+		l.must(err)
+		return l.entries() == 2
+	})
+	l.passes(ann, bob, web.forth(ack))
+	l.drops(bob, unanswered.back(syn|ack), "ingress", "security_group")
+}
+
 // TestDHCPAnswerHasNoFlow: who asks a workload for an address is not answered,
 // however often and whatever else is judged again between.
 func TestDHCPAnswerHasNoFlow(t *testing.T) {
