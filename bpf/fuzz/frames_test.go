@@ -25,7 +25,7 @@ func (d dice) near(n int) int {
 
 func (d dice) mac() spec.MAC {
 	random := spec.MAC(d.fill(make([]byte, 6)))
-	return some(d, ann.router(), ann.router(), ann.router(), bob.mac(), cat.mac(), ann.mac(), spec.MAC{255, 255, 255, 255, 255, 255}, spec.MAC{1, 0, 94}, random)
+	return some(d, ann.router(), ann.router(), ann.router(), ann.router(), ann.router(), bob.mac(), bob.mac(), cat.mac(), ann.mac(), spec.MAC{255, 255, 255, 255, 255, 255}, spec.MAC{1, 0, 94}, random)
 }
 
 func (d dice) address() netip.Addr {
@@ -39,10 +39,14 @@ func (d dice) frame() frame {
 	switch d.IntN(16) {
 	case 0:
 		f.bytes = d.fill(make([]byte, d.IntN(100)))
-	case 1, 2:
+	case 1:
 		f.bytes = d.ethernet(0x0806, d.arp())
 	default:
-		f.bytes = d.ethernet(some[uint16](d, 0x0800, 0x0800, 0x0800, 0x0800, 0x0800, 0x0800, 0x0800, 0x0800, 0x86dd, uint16(d.Uint32())), d.ipv4(&f))
+		kind := uint16(0x0800)
+		if d.IntN(16) == 0 {
+			kind = some[uint16](d, 0x86dd, 0x8100, uint16(d.Uint32()))
+		}
+		f.bytes = d.ethernet(kind, d.ipv4(&f))
 	}
 	for range max(0, d.IntN(6)-3) {
 		if len(f.bytes) > 0 {

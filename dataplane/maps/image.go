@@ -1,7 +1,6 @@
 package maps
 
 import (
-	"errors"
 	"fmt"
 	gomaps "maps"
 	"slices"
@@ -201,30 +200,53 @@ func (i *image) parts() parts {
 	}
 }
 
-// write puts a list under number n, its head last: without it the list matches
-// nothing.
-func (i *image) write(m *Maps, n uint32) error {
-	if err := errors.Join(
-		putAll(m, "rule_words", n, i.words, listPart), putAll(m, "addr_chunks", n, i.addrs, listPart),
-		putAll(m, "service_chunks", n, i.services, listPart), putAll(m, "members", n, i.members, listGroup),
-	); err != nil {
-		return fmt.Errorf("rule list %d: %w", n, err)
+// Element is one entry of a map of the programs: the map's name, and a key and
+// a value of package bpf's layouts.
+type Element struct {
+	Map        string
+	Key, Value any
+}
+
+// Elements lays list l out under number n, as Put writes it, for whoever holds
+// the programs' maps elsewhere than in the kernel. vector gives the number, not
+// 0, of a bit vector that the caller puts into bitmaps.
+func Elements(n uint32, id spec.RuleSetID, l classify.List, vector func(classify.Bits) (uint32, error)) ([]Element, error) {
+	img, err := encode(id, l, vector)
+	if err != nil {
+		return nil, err
 	}
-	writes.Add(1)
-	return m.m["lists"].Put(n, *i.head)
+	return img.elements(n), nil
+}
+
+// elements are a list under number n, its head last: without it the list
+// matches nothing.
+func (i *image) elements(n uint32) (out []Element) {
+	out = appendParts(out, "rule_words", n, i.words, listPart)
+	out = appendParts(out, "addr_chunks", n, i.addrs, listPart)
+	out = appendParts(out, "service_chunks", n, i.services, listPart)
+	out = appendParts(out, "members", n, i.members, listGroup)
+	return append(out, Element{"lists", n, *i.head})
+}
+
+// write puts a list under number n.
+func (i *image) write(m *Maps, n uint32) error {
+	for _, e := range i.elements(n) {
+		writes.Add(1)
+		if err := m.m[e.Map].Put(e.Key, e.Value); err != nil {
+			return fmt.Errorf("rule list %d: %w", n, err)
+		}
+	}
+	return nil
 }
 
 func listPart(n, part uint32) bpf.ListKey     { return bpf.ListKey{List: n, Part: part} }
 func listGroup(n, group uint32) bpf.MemberKey { return bpf.MemberKey{List: n, Group: group} }
 
-func putAll[K, V any](m *Maps, name string, n uint32, values map[uint32]V, key func(n, part uint32) K) error {
+func appendParts[K, V any](out []Element, name string, n uint32, values map[uint32]V, key func(n, part uint32) K) []Element {
 	for _, part := range slices.Sorted(gomaps.Keys(values)) {
-		writes.Add(1)
-		if err := m.m[name].Put(key(n, part), values[part]); err != nil {
-			return err
-		}
+		out = append(out, Element{name, key(n, part), values[part]})
 	}
-	return nil
+	return out
 }
 
 // remove takes list n away, its head first.
