@@ -13,6 +13,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 # More than two at a time makes timing tests fight on small machines.
 PARALLEL ?= 2
 TESTFLAGS ?=
+FUZZTIME ?= 5m
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -22,7 +23,7 @@ BINDIR  := $(PREFIX)/bin
 PACKAGES = $$($(GO) list ./... | grep -vE '/e2e(/|$$)') ./e2e/hygiene
 
 .DEFAULT_GOAL := build
-.PHONY: help build install uninstall generate lint unit test e2e soak kernels demo bench-quick bench deps clean need-root
+.PHONY: help build install uninstall generate lint unit test e2e soak fuzz kernels demo bench-quick bench deps clean need-root
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -73,7 +74,12 @@ e2e: need-root build ## the scripts that drive the real binaries, as root
 	$(GO) test -count=1 -p 1 -timeout 45m $(TESTFLAGS) ./e2e/...
 
 soak: need-root build ## the same scripts with the counts and times that are promised, as root
-	VPC_SOAK=1 $(GO) test -count=1 -p 1 -timeout 8h $(TESTFLAGS) ./e2e/...
+	VPC_SOAK=1 $(GO) test -count=1 -p 1 -timeout 8h $(TESTFLAGS) ./e2e/... ./bpf/fuzz
+
+# Each run begins where the last one ended: Go keeps what it found in its cache.
+fuzz: ## look for inputs that the BPF programs judge wrongly, FUZZTIME (5m) for each kind; no root
+	for f in FuzzFrame FuzzRules FuzzNoise; do \
+		$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $(TESTFLAGS) ./bpf/fuzz || exit 1; done
 
 kernels: build ## boot Linux 6.1 and 6.12 in QEMU and run the tests of the BPF programs there
 	VPC_KERNELS=1 $(GO) test -count=1 -timeout 60m -v $(TESTFLAGS) ./e2e/kernels

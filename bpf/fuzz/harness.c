@@ -62,7 +62,7 @@ struct fragment_request {
 	__u64 now;
 	__u32 recall, slot, eni, saddr, daddr;
 	__u16 frag_id, sport, dport;
-	__u8 proto, icmp_type, icmp_code, pad[3];
+	__u8 icmp_type, icmp_code, proto, pad[3];
 };
 
 struct fragment_answer {

@@ -47,6 +47,7 @@ type harness struct {
 	from   *bufio.Reader
 	said   bytes.Buffer // its stderr; read after its end
 	served uint64
+	ended  bool
 }
 
 // compiled is the harness's binary: one for all tests of a process.
@@ -110,7 +111,15 @@ func build() (err error) {
 	return nil
 }
 
+// start launches a harness for one test.
 func start(t testing.TB) *harness {
+	t.Helper()
+	h := launch(t)
+	t.Cleanup(h.stop)
+	return h
+}
+
+func launch(t testing.TB) *harness {
 	t.Helper()
 	compiled.Do(func() { compiled.err = build() })
 	if errors.Is(compiled.err, errNoCompiler) && os.Getenv("CI") != "true" {
@@ -136,11 +145,13 @@ func start(t testing.TB) *harness {
 		t.Fatal(err)
 	}
 	h.in, h.to, h.from = in, bufio.NewWriterSize(in, 1<<16), bufio.NewReaderSize(out, 1<<16)
-	t.Cleanup(h.stop)
 	return h
 }
 
 func (h *harness) stop() {
+	if h.ended {
+		return
+	}
 	_ = h.in.Close()
 	_, _ = io.Copy(io.Discard, h.from)
 	if err := h.cmd.Wait(); err != nil && !h.t.Failed() {
@@ -152,6 +163,7 @@ func (h *harness) stop() {
 // read from.
 func (h *harness) died(err error) {
 	h.t.Helper()
+	h.ended = true
 	_ = h.in.Close()
 	_, _ = io.Copy(io.Discard, h.from)
 	h.t.Fatalf("the harness ended (%v, %v); this process has sent it %d requests\n%s", err, h.cmd.Wait(), h.served, h.said.Bytes())

@@ -178,11 +178,11 @@ func (f frame) fate() (_ fate, judged bool) {
 }
 
 // service is the router's own.
-func (own nic) service(dst spec.MAC, p parsed) fate {
-	if dst != own.router() {
+func (n nic) service(dst spec.MAC, p parsed) fate {
+	if dst != n.router() {
 		return dropped("route/dst_mac")
 	}
-	if p.Source != be32(own.addr) {
+	if p.Source != be32(n.addr) {
 		return dropped("spoof/anti_spoof")
 	}
 	if p.Proto != protoICMP || p.Type != 8 || p.First != 0 || p.Fragment != 0 {
@@ -192,12 +192,12 @@ func (own nic) service(dst spec.MAC, p parsed) fate {
 }
 
 // locate is where a packet would go.
-func (own nic) locate(p parsed) (fate, bool) {
+func (n nic) locate(p parsed) (fate, bool) {
 	to, known := nicOf(p.Dest)
 	addr := ne.AppendUint32(nil, p.Dest)
 	local := addr[0] == 10 && addr[1] == 0
 	switch {
-	case own.flags&checked != 0 && p.Source != be32(own.addr):
+	case n.flags&checked != 0 && p.Source != be32(n.addr):
 		return dropped("spoof/anti_spoof"), false
 	case p.Err != 0:
 		return dropped("flow/stray"), p.Quotes != 0
@@ -205,7 +205,7 @@ func (own nic) locate(p parsed) (fate, bool) {
 		return dropped("route/blackhole"), false
 	case !local:
 		return dropped("route/no_route"), false
-	case !known || to.eni == own.eni:
+	case !known || to.eni == n.eni:
 		return dropped("route/no_endpoint"), false
 	case to.flags&ready == 0:
 		return dropped("route/peer_down"), false

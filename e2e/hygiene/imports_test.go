@@ -21,6 +21,8 @@ var importRules = []importRule{
 		"the generator reads models and writes Go: it cannot depend on what it writes"},
 	{[]string{"vpcd/api", "vpcd/internal/seal", "dataplane/spec", "dataplane/delta", "ipam/...", "bpf"}, nil,
 		"a leaf: everybody can read it without reading anything else"},
+	{[]string{"bpf/fuzz"}, nil,
+		"tests of the programs' C in user space; nothing builds on them"},
 	{[]string{"vpcd/internal/host", "vpcd/internal/record"}, []string{"vpcd/api"},
 		"a leaf over the API's shapes, shared by packages that must not know each other"},
 	{[]string{"gateways/...", "dataplane/classify"}, []string{"dataplane/spec", "ipam/..."},
