@@ -79,7 +79,7 @@ soak: need-root build ## the same scripts with the counts and times that are pro
 # Each run begins where the last one ended: Go keeps what it found in its cache.
 fuzz: ## look for inputs that the BPF programs judge wrongly, FUZZTIME (5m) for each kind; no root
 	for f in FuzzFrame FuzzRules FuzzNoise; do \
-		$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $(TESTFLAGS) ./bpf/fuzz || exit 1; done
+		$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $(TESTFLAGS) ./bpf/fuzz || exit 1; done
 
 kernels: build ## boot Linux 6.1 and 6.12 in QEMU and run the tests of the BPF programs there
 	VPC_KERNELS=1 $(GO) test -count=1 -timeout 60m -v $(TESTFLAGS) ./e2e/kernels

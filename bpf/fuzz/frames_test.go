@@ -101,7 +101,7 @@ func (d dice) ipv4(f *frame) []byte {
 		b[0] = d.byte()
 	}
 	be.PutUint16(b[2:], uint16(total))
-	be.PutUint16(b[4:], uint16(d.Uint32()))
+	be.PutUint16(b[4:], some[uint16](d, 1, 2, 0x100, uint16(d.Uint32())))
 	if d.IntN(5) == 0 {
 		be.PutUint16(b[6:], some[uint16](d, 0x2000, 0x2000, 1, 2, 0x2001, 0x2002, 0x1fff, 0x4000, 0x8000, uint16(d.Uint32())))
 	}

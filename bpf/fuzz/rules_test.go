@@ -159,6 +159,21 @@ func (d dice) rule(near places, id uint32, acl bool) spec.Rule {
 	return r
 }
 
+// narrow makes a rule match little, so that in a long list the late ones have
+// something to say.
+func (d dice) narrow(r spec.Rule) spec.Rule {
+	if r.Protocol == spec.AnyProtocol {
+		r.Protocol = 47
+	}
+	if r.Protocol == protoTCP || r.Protocol == protoUDP {
+		r.FromPort = r.ToPort
+	}
+	if a := r.Prefix.Addr(); r.Group == 0 && r.Prefix.Bits() < 24 {
+		r.Prefix = netip.PrefixFrom(a, a.BitLen()-d.IntN(4)).Masked()
+	}
+	return r
+}
+
 // list makes rules of a security group, or of a network ACL. What the compiler
 // refuses, because an axis has too many segments, is made again smaller.
 func (d dice) list(number uint32, near places, vector func(classify.Bits) (uint32, error)) (ruleList, error) {
@@ -166,14 +181,18 @@ func (d dice) list(number uint32, near places, vector func(classify.Bits) (uint3
 	if d.IntN(4) == 0 {
 		n = some(d, 127, 128, 129, 300, 1000, 1000, 1024)
 	}
-	for {
+	for narrow := d.IntN(2) == 0; ; {
 		var rules []spec.Rule
 		for i := range n {
 			id := uint32(i + 1)
 			if !acl {
 				id = 1 + d.Uint32N(uint32(2*n)) // some have one id, as a prefix list's have
 			}
-			rules = append(rules, d.rule(near, id, acl))
+			r := d.rule(near, id, acl)
+			if narrow {
+				r = d.narrow(r)
+			}
+			rules = append(rules, r)
 		}
 		make := spec.MakeRuleSet
 		if acl {

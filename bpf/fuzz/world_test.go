@@ -122,8 +122,8 @@ func nicOf(addr uint32) (nic, bool) {
 }
 
 // fate follows DESIGN.md's "A packet's way" in a world whose lists refuse
-// everything, and where nothing is remembered. Where `judged`, the groups or the
-// flow table had the last word: in another world it may be another.
+// everything, and where nothing is remembered. Where `judged`, lists, flows or
+// fragments had the last word: in another world it may be another.
 func (f frame) fate() (_ fate, judged bool) {
 	own, ok := nicAt(f.ifindex)
 	if !ok || own.flags&ready == 0 {
@@ -170,7 +170,7 @@ func (f frame) fate() (_ fate, judged bool) {
 	case size > mtu:
 		return dropped("parse/too_big"), false
 	case p.Fragment != 0:
-		return dropped("parse/fragment"), false // no first one is remembered here
+		return dropped("parse/fragment"), true // no first one is remembered here
 	case p.Proto == protoICMP && p.Type == 5:
 		return dropped("parse/redirect"), false
 	}
