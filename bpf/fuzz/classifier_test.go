@@ -3,6 +3,7 @@ package fuzz
 import (
 	"fmt"
 	gomaps "maps"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -182,9 +183,38 @@ func TestNoise(t *testing.T) {
 	}
 }
 
+// TestLastAddress: the end of the axis of addresses is nobody's, and a list in
+// chunks refuses it whatever its rules say; its neighbour is judged by them.
+func TestLastAddress(t *testing.T) {
+	h := start(t)
+	rules := []spec.Rule{{ID: 1, Protocol: spec.AnyProtocol, FromPort: -1, ToPort: -1, Prefix: netip.MustParsePrefix("e000::/3")}}
+	for i := range 2 * bpf.InlineSegments {
+		narrow := netip.AddrFrom4([4]byte{10, byte(2 * i), 0, 0})
+		rules = append(rules, spec.Rule{ID: uint32(2 + i), Protocol: protoTCP, FromPort: 22, ToPort: 22, Prefix: netip.PrefixFrom(narrow, 16)})
+	}
+	id, set := spec.MakeRuleSet(rules)
+	compiled, err := classify.Compile(set)
+	if err != nil || len(compiled.Addrs) <= bpf.InlineSegments {
+		t.Fatalf("%d segments, %v", len(compiled.Addrs), err)
+	}
+	elements, err := maps.Elements(1, id, compiled, vectors{h, map[classify.Bits]uint32{}}.intern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.load(ruleList{elements: elements})
+	for remote, want := range map[netip.Addr]uint32{lastAddress.Prev(): 1, lastAddress: 0} {
+		h.question(1, question{remote: remote})
+		h.flush()
+		var a questionAnswer
+		if h.answer(&a); a.Allowed != want || a.Returned != want {
+			t.Errorf("%s: %+v, want allowed %d", remote, a, want)
+		}
+	}
+}
+
 // everything is a list that lets all packets pass.
 func everything(t *testing.T, h *harness, number uint32) {
-	id, set := spec.MakeRuleSet([]spec.Rule{{Protocol: spec.AnyProtocol, FromPort: -1, ToPort: -1, Prefix: mustPrefix("0.0.0.0/0"), ID: 1}})
+	id, set := spec.MakeRuleSet([]spec.Rule{{Protocol: spec.AnyProtocol, FromPort: -1, ToPort: -1, Prefix: netip.MustParsePrefix("0.0.0.0/0"), ID: 1}})
 	l, err := classify.Compile(set)
 	if err != nil {
 		t.Fatal(err)

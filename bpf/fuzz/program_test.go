@@ -1,13 +1,10 @@
 package fuzz
 
 import (
-	"net/netip"
 	"testing"
 
 	"github.com/vpcfabric/vpc/bpf"
 )
-
-func mustPrefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
 // TestProgram sends frames through a world whose lists let everything pass, so
 // that the flow table, its clock, fragments and remembered refusals run as well.
