@@ -53,8 +53,9 @@ type harness struct {
 // compiled is the harness's binary: one for all tests of a process.
 var compiled struct {
 	sync.Once
-	dir, binary string
-	err         error
+	dir     string
+	command []string
+	err     error
 }
 
 var errNoCompiler = errors.New("no C compiler with sanitizers here: install gcc and libc6-dev, or name one with CC")
@@ -76,6 +77,15 @@ func compile(compiler, to string, source ...string) ([]byte, error) {
 	return exec.Command(compiler, append(append(cflags[:len(cflags):len(cflags)], "-o", to), source...)...).CombinedOutput()
 }
 
+// still runs a program at addresses that are not random, where that can be done:
+// older sanitizers cannot live with as much randomness as some kernels give.
+func still(binary string) []string {
+	if exec.Command("setarch", "-R", binary).Run() == nil {
+		return []string{"setarch", "-R", binary}
+	}
+	return []string{binary}
+}
+
 // findCompiler takes the first that builds a program which then runs: some are
 // installed without the sanitizers' libraries.
 func findCompiler(dir string) (string, error) {
@@ -89,7 +99,10 @@ func findCompiler(dir string) (string, error) {
 		if name == "" {
 			continue
 		}
-		if _, err := compile(name, binary, probe); err == nil && exec.Command(binary).Run() == nil {
+		if _, err := compile(name, binary, probe); err != nil {
+			continue
+		}
+		if run := still(binary); exec.Command(run[0], run[1:]...).Run() == nil {
 			return name, nil
 		}
 	}
@@ -104,10 +117,11 @@ func build() (err error) {
 	if err != nil {
 		return err
 	}
-	compiled.binary = filepath.Join(compiled.dir, "harness")
-	if out, err := compile(compiler, compiled.binary, "-Ishim", "harness.c"); err != nil {
+	binary := filepath.Join(compiled.dir, "harness")
+	if out, err := compile(compiler, binary, "-Ishim", "harness.c"); err != nil {
 		return fmt.Errorf("%s: %w\n%s", compiler, err, out)
 	}
+	compiled.command = still(binary) // without requests it ends at once
 	return nil
 }
 
@@ -128,7 +142,7 @@ func launch(t testing.TB) *harness {
 	if compiled.err != nil {
 		t.Fatal(compiled.err)
 	}
-	h := &harness{t: t, cmd: exec.Command(compiled.binary)}
+	h := &harness{t: t, cmd: exec.Command(compiled.command[0], compiled.command[1:]...)}
 	// What is still in the maps at the end is no leak. A little of what was freed
 	// is kept unused: enough for a program that reads what it has deleted.
 	h.cmd.Env = append(os.Environ(), "ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=4", "UBSAN_OPTIONS=print_stacktrace=1")
