@@ -36,6 +36,8 @@ static void copy_packet(struct frame_answer *a, const struct packet *p)
 	a->frag_id = p->frag_id;
 	a->len = p->len;
 	a->tcp = p->tcp;
+	a->seq = p->seq;
+	a->ack = p->ack;
 	a->syn = p->syn;
 	a->icmp_type = p->icmp_type;
 	a->icmp_code = p->icmp_code;
@@ -47,17 +49,17 @@ static void copy_packet(struct frame_answer *a, const struct packet *p)
 
 static void copy_quote(struct frame_answer *a, const struct packet *p)
 {
-	struct flow_key k = {};
+	struct packet q = {};
 
-	if (!a->error || quoted_reply(&kernel.skb, p, &k))
+	if (!a->error || quoted_reply(&kernel.skb, p, &q))
 		return;
 	a->quotes = 1;
-	a->quoted_eni = k.eni;
-	a->quoted_saddr = k.saddr;
-	a->quoted_daddr = k.daddr;
-	a->quoted_sport = k.sport;
-	a->quoted_dport = k.dport;
-	a->quoted_proto = k.proto;
+	a->quoted_eni = q.key.eni;
+	a->quoted_saddr = q.key.saddr;
+	a->quoted_daddr = q.key.daddr;
+	a->quoted_sport = q.key.sport;
+	a->quoted_dport = q.key.dport;
+	a->quoted_proto = q.key.proto;
 }
 
 /* What was counted since the last time, by its one counter. */
@@ -105,7 +107,7 @@ static void answer_frame(__u32 bytes)
 
 static void answer_question(void)
 {
-	struct endpoint *member = 0, one = {};
+	struct membership *member = 0, one = {};
 	struct question_request r;
 	struct question_answer out;
 	struct question q = {};
@@ -134,6 +136,7 @@ static void answer_fragment(void)
 	struct packet p = {};
 
 	memcpy(&r, input, sizeof(r));
+	p.now = r.now;
 	p.key.eni = r.eni;
 	p.key.saddr = r.saddr;
 	p.key.daddr = r.daddr;
@@ -141,7 +144,7 @@ static void answer_fragment(void)
 	p.frag_id = r.frag_id;
 	if (r.recall) {
 		p.fragment = 1;
-		a.failed = frag_recall(&p, r.slot, r.now) != 0;
+		a.failed = frag_recall(&p, r.slot) != 0;
 		a.sport = p.key.sport;
 		a.dport = p.key.dport;
 		a.icmp_type = p.icmp_type;
@@ -152,7 +155,7 @@ static void answer_fragment(void)
 		p.key.dport = r.dport;
 		p.icmp_type = r.icmp_type;
 		p.icmp_code = r.icmp_code;
-		frag_remember(&p, r.slot, r.now);
+		frag_remember(&p, r.slot);
 	}
 	fwrite(&a, sizeof(a), 1, stdout);
 }

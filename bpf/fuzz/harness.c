@@ -45,6 +45,7 @@ struct frame_answer {
 	__u32 quoted_eni, quoted_saddr, quoted_daddr;
 	__u16 quoted_sport, quoted_dport;
 	__u8 quoted_proto, reason, pad[2]; /* reason: of parse */
+	__u32 seq, ack;
 	__u32 verdict, sent_to, redirects, drops;
 	__u32 drop_eni, drop_stage, drop_reason;
 };

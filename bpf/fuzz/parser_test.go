@@ -50,6 +50,7 @@ type parsed struct {
 	QuotedSport, QuotedDport     uint16
 	QuotedProto, Reason          uint8
 	Pad                          [2]uint8
+	Seq, Ack                     uint32
 }
 
 // Bits of enum flow_seen.
@@ -59,6 +60,7 @@ const (
 	seenFIN
 	seenRST
 	seenAny
+	seenSeq
 )
 
 func flag(b bool) uint8 {
@@ -132,7 +134,8 @@ func (f frame) layer4(p *parsed, room int) bool {
 		p.Header += uint16(size)
 		p.Sport, p.Dport = ne.Uint16(b), ne.Uint16(b[2:])
 		fin, syn, rst, ack := b[13]&1 != 0, b[13]&2 != 0, b[13]&4 != 0, b[13]&16 != 0
-		p.TCP |= flag(syn)*seenSYN | flag(ack)*seenACK | flag(fin)*seenFIN | flag(rst)*seenRST
+		p.Seq, p.Ack = be.Uint32(b[4:]), be.Uint32(b[8:])
+		p.TCP |= seenSeq | flag(syn)*seenSYN | flag(ack)*seenACK | flag(fin)*seenFIN | flag(rst)*seenRST
 		p.SYN = flag(syn && !ack && !rst && !fin)
 	case protoUDP:
 		if be.Uint16(b[4:]) < 8 {

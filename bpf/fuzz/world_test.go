@@ -62,18 +62,18 @@ func (h *harness) found(list uint32) {
 		router := n.addr.As4()
 		router[3] = 1
 		p := bpf.Port{
-			Epoch: 1, Eni: n.eni, Flags: n.flags, Subnet: n.subnet, Mtu: mtu, Vpc: vpcIndex, Table: table,
-			Egress: list, Ingress: list, AclOut: list, AclIn: list,
+			Epoch: 1, Eni: n.eni, Flags: n.flags, Subnet: n.subnet, Mtu: mtu, Vpc: vpcIndex,
 			Router: be32(netip.AddrFrom4(router)), Mask: be32(netip.MustParseAddr("255.255.255.0")),
 		}
 		p.Mac, p.RouterMac = n.mac(), n.router()
 		p.Net = p.Router & p.Mask
+		p.Policy[0] = bpf.Policy{Table: table, Egress: list, Ingress: list, AclOut: list, AclIn: list}
 		h.put("ports", n.slot, p)
 		h.put("usage", n.eni, bpf.FlowUsage{})
-		e := bpf.Endpoint{Eni: n.eni, Slot: n.slot, Subnet: n.subnet}
-		e.Mac = n.mac()
 		k := bpf.EndpointKey{Vpc: vpcIndex}
 		k.Addr.W = words(n.addr)
+		e := bpf.Endpoint{Key: k, Eni: n.eni, Slot: n.slot, Subnet: n.subnet}
+		e.Mac = n.mac()
 		h.put("endpoints", k, e)
 	}
 	h.route("10.0.0.0/16", bpf.FromEniRouteTargetROUTE_LOCAL)
@@ -84,7 +84,7 @@ func (h *harness) route(cidr string, target bpf.FromEniRouteTarget) {
 	p := netip.MustParsePrefix(cidr)
 	k := bpf.RouteKey{Prefixlen: uint32(32 + 96 + p.Bits()), Table: be.Uint32(ne.AppendUint32(nil, table))}
 	k.Addr.W = words(p.Addr())
-	h.put("routes", k, bpf.Route{Target: uint32(target)})
+	h.put("routes", k, bpf.Route{Target: uint32(target), Table: k.Table})
 }
 
 // Verdicts of linux/pkt_cls.h.
