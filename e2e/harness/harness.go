@@ -118,21 +118,8 @@ func (c call) do(words []string) error {
 }
 
 func setup(env *testscript.Env, cfg Config) error {
-	b := make([]byte, 2)
-	rand.Read(b)
-	h := &host{name: "t" + hex.EncodeToString(b), bin: cfg.Bin, alone: cfg.Alone, t: env.T().(script).T,
-		spaces: map[string]bool{}, marks: map[string]meter.Dump{}}
-	// Not in $WORK: socket paths end after 107 bytes.
-	dir, err := os.MkdirTemp("", h.name)
+	h, err := newHost(env.T().(script).T, cfg)
 	if err != nil {
-		return err
-	}
-	h.dir, h.socket, h.log = dir, filepath.Join(dir, "s"), filepath.Join(dir, "log")
-	h.api = client.New(h.socket)
-	if err := netns.Prepare(); err != nil {
-		return err
-	}
-	if h.before, err = meter.Take(h.scope()); err != nil {
 		return err
 	}
 	env.Values[hostKey{}] = h
@@ -146,6 +133,26 @@ func setup(env *testscript.Env, cfg Config) error {
 	}
 	env.Defer(h.finish)
 	return nil
+}
+
+// newHost looks at the machine and makes nothing in the kernel yet.
+func newHost(t *testing.T, cfg Config) (*host, error) {
+	b := make([]byte, 2)
+	rand.Read(b)
+	h := &host{name: "t" + hex.EncodeToString(b), bin: cfg.Bin, alone: cfg.Alone, t: t,
+		spaces: map[string]bool{}, marks: map[string]meter.Dump{}}
+	// Not in $WORK: socket paths end after 107 bytes.
+	dir, err := os.MkdirTemp("", h.name)
+	if err != nil {
+		return nil, err
+	}
+	h.dir, h.socket, h.log = dir, filepath.Join(dir, "s"), filepath.Join(dir, "log")
+	h.api = client.New(h.socket)
+	if err := netns.Prepare(); err != nil {
+		return nil, err
+	}
+	h.before, err = meter.Take(h.scope())
+	return h, err
 }
 
 func (h *host) data() string { return filepath.Join(h.dir, "data") }
