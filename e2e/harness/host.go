@@ -72,3 +72,11 @@ func (h *Host) Space(alias string) string {
 	h.host.spaces[alias] = true
 	return h.host.full(alias)
 }
+
+// Vpc runs the command line.
+func (h *Host) Vpc(args ...string) {
+	h.Helper()
+	if out, err := h.host.run(patience, "vpc", args...); err != nil {
+		h.Fatalf("vpc %v: %v\n%s%s", args, err, out.stdout, out.stderr)
+	}
+}
