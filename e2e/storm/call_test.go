@@ -16,7 +16,7 @@ import (
 
 const (
 	patience = 20 * time.Second // one action
-	healed   = 5 * time.Second  // from a start to a clean verify
+	healed   = 5 * time.Second  // from ready to a clean verify
 	look     = 5 * time.Millisecond
 )
 
@@ -28,7 +28,7 @@ type caller struct {
 	dying    <-chan struct{}
 
 	// What became of the kills: in the middle of a change, or behind it; and the
-	// longest time from a start to a clean verify.
+	// longest time from the start of a process to a clean verify.
 	inside, behind int
 	slowest        time.Duration
 }
@@ -100,8 +100,9 @@ func (c *caller) restart() {
 	<-c.dying
 	c.dying = nil
 	c.Buried()
-	start := time.Now()
+	launched := time.Now()
 	c.Start()
+	start := time.Now()
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	for {
@@ -110,9 +111,9 @@ func (c *caller) restart() {
 			break
 		}
 		if time.Since(start) > healed {
-			c.Fatalf("not clean %s after a start: %v %+v", healed, err, seen)
+			c.Fatalf("not clean %s after it was ready: %v %+v", healed, err, seen)
 		}
 		<-tick.C
 	}
-	c.slowest = max(c.slowest, time.Since(start))
+	c.slowest = max(c.slowest, time.Since(launched))
 }

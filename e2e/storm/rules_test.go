@@ -134,22 +134,23 @@ func (w *world) around(a netip.Addr) string {
 	return p.String()
 }
 
-// noise is a rule of other ports and protocols than the flows have.
+// noise is a rule of other ports and protocols than the flows have, and never
+// the same one twice.
 func (w *world) noise() rule {
-	r := rule{proto: []string{"tcp", "udp", "icmp", "47"}[w.rng.IntN(4)], mark: "noise", lo: 20000 + w.rng.Int32N(10000)}
+	w.noises++
+	r := rule{proto: []string{"tcp", "udp", "icmp", "47"}[w.rng.IntN(4)], mark: "noise", lo: 20000 + w.noises%10000}
 	r.hi = r.lo + w.rng.Int32N(1000)
-	if r.proto == "icmp" {
+	r.remote = fmt.Sprintf("11.%d.%d.0/24", w.noises/256%256, w.noises%256)
+	switch n := w.rng.IntN(4); {
+	case r.proto == "icmp":
 		r.lo, r.hi = w.rng.Int32N(40), -1
-	}
-	switch w.rng.IntN(4) {
-	case 0:
+	case r.proto == "47":
+	case n == 0:
 		r.remote = w.every[w.rng.IntN(len(w.every))]
-	case 1:
+	case n == 1:
 		r.remote = w.lists[[]string{"both", "trap"}[w.rng.IntN(2)]].id
-	case 2:
+	case n == 2:
 		r.remote = "0.0.0.0/0"
-	default:
-		r.remote = w.junk()
 	}
 	return r
 }

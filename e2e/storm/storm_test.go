@@ -29,6 +29,9 @@ const (
 	// freshPPS keeps a packet's flow from meeting itself: its port comes again
 	// after the 30 seconds that a UDP flow of one direction lives.
 	freshPPS = 1500
+	// The denied flows are sent so many times as often as an allowed one, because
+	// a trap is open for microseconds; one in so many packets is a new flow.
+	deniedRate, deniedFresh = 4, 8
 	// connections are held open.
 	connections = 10
 	// most changes follow each other without waiting for the kernel.
@@ -106,7 +109,7 @@ func startLoad(w *world) *load {
 	l.allowed["tracked"] = l.volley(pps, 0, tracked)
 	l.allowed["untracked"] = l.volley(pps, 0, untracked)
 	l.allowed["new flows"] = l.volley(freshPPS, 1, anew, moving)
-	l.denied = l.volley(pps+freshPPS, 1+pps/freshPPS, traps...)
+	l.denied = l.volley(deniedRate*pps, deniedFresh, traps...)
 	echo, err := probe.Serve(w.to.space, "tcp", held)
 	if err != nil {
 		w.Fatal(err)

@@ -50,6 +50,7 @@ type world struct {
 	extra    []string // groups that come and go
 	every    []string // all groups
 	lists    map[string]*list
+	noises   int32 // rules of noise so far
 }
 
 // list is a prefix list as it is.
@@ -58,6 +59,10 @@ type list struct {
 	version int64
 	entries []string
 }
+
+// bystanders are in groups of both sides and say nothing: what changes for one
+// changes for all of them, and takes its time.
+const bystanders = 8
 
 const nowhere = "10.0.99.99/32"
 
@@ -83,6 +88,11 @@ func newWorld(c *caller) *world {
 		s.space = w.Space([]string{"from", "to"}[i])
 		s.eni = call[api.AttachWorkloadRequest, api.AttachWorkloadResult](c, &api.AttachWorkloadRequest{Target: "netns:" + s.space,
 			SubnetId: s.subnet, PrivateIpAddress: s.at.String(), Groups: w.membership(s, nil)}).NetworkInterface.NetworkInterfaceId
+	}
+	for i := range bystanders {
+		s := []*side{&w.from, &w.to}[i%2]
+		call[api.AttachWorkloadRequest, api.AttachWorkloadResult](c, &api.AttachWorkloadRequest{Target: "netns:" + w.Space(fmt.Sprintf("by%d", i)),
+			SubnetId: s.subnet, Groups: []string{w.from.own, w.to.own, w.shared, w.extra[0], s.either[i/2%2]}})
 	}
 	w.applied()
 	return w
