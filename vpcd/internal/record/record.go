@@ -96,6 +96,8 @@ type PrefixList struct {
 	// each once. They may overlap.
 	Entries     []api.PrefixListEntry
 	ClientToken string `json:",omitempty"`
+	// Oldest is the first version that is still known; 0 stands for 1.
+	Oldest int64 `json:",omitempty"`
 }
 
 // PrefixListRevision leads from a version of a prefix list back to the one

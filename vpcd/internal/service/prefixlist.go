@@ -15,7 +15,6 @@ import (
 const (
 	maxListEntries = 1000 // a list can have
 	maxListChanges = 100  // entries that one request adds or removes
-	maxVersions    = 1000 // kept of a list; older ones are dropped
 )
 
 // actionCreateList is the action as client tokens know it.

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
-	"github.com/vpcfabric/vpc/vpcd/internal/record"
 )
 
 // listEdit is what a request does to the entries of a list.
@@ -111,33 +110,4 @@ func inOrder(entries map[string]api.PrefixListEntry) []api.PrefixListEntry {
 		}
 		return x.Bits() - y.Bits()
 	})
-}
-
-// revisionBetween is what leads back from newer entries to older ones.
-func revisionBetween(before, after []api.PrefixListEntry) record.PrefixListRevision {
-	var out record.PrefixListRevision
-	had, has := byCIDR(before), byCIDR(after)
-	for _, e := range before {
-		if now, ok := has[e.Cidr]; !ok || now != e {
-			out.Had = append(out.Had, e)
-		}
-	}
-	for _, e := range after {
-		if _, ok := had[e.Cidr]; !ok {
-			out.Lacked = append(out.Lacked, e.Cidr)
-		}
-	}
-	return out
-}
-
-// older goes one version back.
-func older(entries []api.PrefixListEntry, rev *record.PrefixListRevision) []api.PrefixListEntry {
-	out := byCIDR(entries)
-	for _, cidr := range rev.Lacked {
-		delete(out, cidr)
-	}
-	for _, e := range rev.Had {
-		out[e.Cidr] = e
-	}
-	return inOrder(out)
 }

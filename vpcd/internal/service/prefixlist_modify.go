@@ -7,7 +7,6 @@ import (
 
 	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/internal/record"
-	"github.com/vpcfabric/vpc/vpcd/internal/store"
 )
 
 // modifyManagedPrefixList changes name, size or entries; other entries are a
@@ -120,21 +119,6 @@ func (s *Service) editList(ctx context.Context, caller Caller, dryRun *bool, id 
 	return shape, revision, err
 }
 
-// nextVersion gives the list other entries and remembers those it had.
-func (c *change) nextVersion(list *record.PrefixList, entries []api.PrefixListEntry) error {
-	if err := checkFits(entries, api.Val(list.List.MaxEntries)); err != nil {
-		return err
-	}
-	id, version := list.List.PrefixListId, api.Val(list.List.Version)
-	c.tx.Put(record.RevisionKey(id, version), revisionBetween(list.Entries, entries))
-	if dropped := version + 1 - maxVersions; dropped >= 1 {
-		c.tx.Delete(record.RevisionKey(id, dropped))
-	}
-	list.Entries = entries
-	list.List.Version = api.Ptr(version + 1)
-	return nil
-}
-
 // resize changes how many entries a list may have, which is what each rule that
 // names it counts.
 func (c *change) resize(list *record.PrefixList, size int32) error {
@@ -184,22 +168,4 @@ func rulesOfWaysWith(rules []api.SecurityGroupRule, listID string) []api.Securit
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(rules), func(r api.SecurityGroupRule) bool { return !ways[api.Val(r.IsEgress)] })
-}
-
-// entriesAt are the entries of a version of the list, if it is kept.
-func entriesAt(r store.Reader, list *record.PrefixList, version int64, field string) ([]api.PrefixListEntry, error) {
-	current := api.Val(list.List.Version)
-	oldest := max(1, current-maxVersions+1)
-	if version < oldest || version > current {
-		return nil, api.Errorf("InvalidParameterValue", field, "the prefix list %s has no version %d: there are %d to %d", list.List.PrefixListId, version, oldest, current)
-	}
-	entries := list.Entries
-	for v := current - 1; v >= version; v-- {
-		rev, ok := store.Get[*record.PrefixListRevision](r, record.RevisionKey(list.List.PrefixListId, v))
-		if !ok {
-			return nil, api.Errorf("InternalError", "", "version %d of %s has no record; the store is damaged, restore a backup", v, list.List.PrefixListId)
-		}
-		entries = older(entries, rev)
-	}
-	return entries, nil
 }
