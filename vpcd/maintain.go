@@ -16,8 +16,9 @@ import (
 	"github.com/vpcfabric/vpc/vpcd/internal/store"
 )
 
-// CheckLimit refuses an unknown quota or an impossible value.
-func CheckLimit(name string, value int64) error { return service.CheckLimit(name, value) }
+// CheckLimits refuses an unknown quota, an impossible value, and values that
+// cannot be together.
+func CheckLimits(limits map[string]int64) error { return service.CheckLimits(limits) }
 
 // backupSocket is where the daemon hands out copies; it is no action, because an
 // answer of any size does not fit one.

@@ -109,10 +109,10 @@ func parseLimits(in []string) (map[string]int64, error) {
 		if !ok || err != nil {
 			return nil, fmt.Errorf("%w: --limit %q: NAME=NUMBER; `vpc limits` lists the names", vpcd.ErrRefused, s)
 		}
-		if err := vpcd.CheckLimit(name, n); err != nil {
-			return nil, fmt.Errorf("%w: --limit %s: %w", vpcd.ErrRefused, s, err)
-		}
 		out[name] = n
+	}
+	if err := vpcd.CheckLimits(out); err != nil {
+		return nil, fmt.Errorf("%w: --limit: %w", vpcd.ErrRefused, err)
 	}
 	return out, nil
 }

@@ -193,6 +193,7 @@ func TestExitCodes(t *testing.T) {
 		"unknown limit":       {[]string{"--limit", "moons=7"}, nil, exitRefused, "moons"},
 		"limit without value": {[]string{"--limit", "vpcs"}, nil, exitRefused, "NAME=NUMBER"},
 		"impossible limit":    {[]string{"--limit", "vpcs=-2"}, nil, exitRefused, "vpcs"},
+		"too many rules":      {[]string{"--limit", "rules-per-sg=200", "--limit", "sgs-per-eni=6"}, nil, exitRefused, "1200"},
 		"backup of nothing":   {[]string{"backup", "--data-dir", "/does/not/exist", filepath.Join(t.TempDir(), "copy")}, nil, exitRefused, "/does/not/exist"},
 		"bad name":            {[]string{"cleanup", "--name", "../etc"}, nil, exitRefused, "--name"},
 	} {

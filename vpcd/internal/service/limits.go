@@ -39,37 +39,55 @@ type quota struct {
 	value int64
 	code  string
 	field string
+	most  int64 // it can be raised to; 0 for any value, and none
 }
 
 // quotas are those of the page "Amazon VPC quotas", per account unless the
 // name says otherwise. AWS bounds the addresses of an interface by instance
 // type; 50 is what its larger ones have. It bounds access keys by user, and
 // there are no users here.
+//
+// What a packet is compared with has a size, so some limits cannot be raised
+// further: see also checkProduct.
 var quotas = map[limitName]quota{
-	limitVpcs:        {5, "VpcLimitExceeded", ""},
-	limitCIDRs:       {5, "CidrLimitExceeded", "CidrBlock"},
-	limitSubnets:     {200, "SubnetLimitExceeded", "VpcId"},
-	limitInterfaces:  {5000, "NetworkInterfaceLimitExceeded", ""},
-	limitAddresses:   {50, "PrivateIpAddressLimitExceeded", "PrivateIpAddresses"},
-	limitGroups:      {2500, "SecurityGroupLimitExceeded", ""},
-	limitRules:       {60, "RulesPerSecurityGroupLimitExceeded", "IpPermissions"},
-	limitGroupsOfENI: {5, "SecurityGroupsPerInterfaceLimitExceeded", "Groups"},
-	limitTables:      {200, "RouteTableLimitExceeded", "VpcId"},
-	limitRoutes:      {500, "RouteLimitExceeded", "RouteTableId"},
-	limitAcls:        {200, "NetworkAclLimitExceeded", "VpcId"},
-	limitAclEntries:  {20, "NetworkAclEntryLimitExceeded", "NetworkAclId"},
-	limitAccessKeys:  {20, "AccessKeyLimitExceeded", ""},
-	limitLists:       {100, "PrefixListLimitExceeded", ""},
+	limitVpcs:        {5, "VpcLimitExceeded", "", 0},
+	limitCIDRs:       {5, "CidrLimitExceeded", "CidrBlock", 0},
+	limitSubnets:     {200, "SubnetLimitExceeded", "VpcId", 0},
+	limitInterfaces:  {5000, "NetworkInterfaceLimitExceeded", "", 0},
+	limitAddresses:   {50, "PrivateIpAddressLimitExceeded", "PrivateIpAddresses", 0},
+	limitGroups:      {2500, "SecurityGroupLimitExceeded", "", 0},
+	limitRules:       {60, "RulesPerSecurityGroupLimitExceeded", "IpPermissions", maxRulesOfENI},
+	limitGroupsOfENI: {5, "SecurityGroupsPerInterfaceLimitExceeded", "Groups", maxGroupsOfENI},
+	limitTables:      {200, "RouteTableLimitExceeded", "VpcId", 0},
+	limitRoutes:      {500, "RouteLimitExceeded", "RouteTableId", 0},
+	limitAcls:        {200, "NetworkAclLimitExceeded", "VpcId", 0},
+	limitAclEntries:  {20, "NetworkAclEntryLimitExceeded", "NetworkAclId", maxEntriesOfAcl},
+	limitAccessKeys:  {20, "AccessKeyLimitExceeded", "", 0},
+	limitLists:       {100, "PrefixListLimitExceeded", "", 0},
 }
 
+// How far limits can be raised: for groups as far as EC2's, for ACLs to what a
+// list of the data plane holds, which EC2 stays far below.
+const (
+	maxRulesOfENI   = 1000 // of all groups of an interface, in one direction
+	maxGroupsOfENI  = 16
+	maxEntriesOfAcl = 1000
+)
+
 // CheckLimit says whether a quota of that name can have that value: 0 or more,
-// or -1 for none. The error is an *api.Error that lists the names.
+// or -1 for none, where the data plane sets no bound. The error is an *api.Error
+// that lists the names.
 func CheckLimit(name string, value int64) error {
 	if _, ok := quotas[limitName(name)]; !ok {
 		return api.Errorf("InvalidParameterValue", "Name", "there is no limit %s; there are %s", quote(name), strings.Join(limitNames(), ", "))
 	}
 	if value < unlimited {
 		return api.Errorf("InvalidParameterValue", "Value", "the limit %s cannot be %d; it is 0 or more, or -1 for no limit", name, value)
+	}
+	if most := quotas[limitName(name)].most; most > 0 && (value == unlimited || value > most) {
+		e := api.Errorf("InvalidParameterValue", "Value", "the limit %s cannot be %d; it is between 0 and %d", name, value, most)
+		e.Hint = fmt.Sprintf("vpc limits %s=%d", name, most)
+		return e
 	}
 	return nil
 }
@@ -126,13 +144,17 @@ func (s *Service) describeLimits(_ context.Context, caller Caller, _ *api.Descri
 	return &api.DescribeLimitsResult{Limits: out}, v.revision(), nil
 }
 
-// modifyLimit changes a quota for everybody; what exceeds it already stays.
+// modifyLimit changes a quota for everybody; what exceeds it already stays. See
+// CheckLimit and checkProduct for what is refused.
 func (s *Service) modifyLimit(ctx context.Context, caller Caller, req *api.ModifyLimitRequest) (*api.ModifyLimitResult, int64, error) {
 	value := api.Val(req.Value)
 	if err := CheckLimit(req.Name, value); err != nil {
 		return nil, 0, err
 	}
 	revision, err := s.mutate(ctx, caller, req.DryRun, func(c *change) error {
+		if err := c.checkProduct(limitName(req.Name), value); err != nil {
+			return err
+		}
 		c.tx.Put(record.Limits+req.Name, record.Limit{Value: value})
 		return nil
 	})

@@ -300,8 +300,9 @@ func TestListsCountTheirSize(t *testing.T) {
 	do[api.ModifyManagedPrefixListResult](b, &api.ModifyManagedPrefixListRequest{PrefixListId: small, MaxEntries: api.Ptr[int32](1)})
 	do[api.RevokeSecurityGroupIngressResult](b, &api.RevokeSecurityGroupIngressRequest{GroupId: web, IpPermissions: []api.IpPermission{withList(large)}})
 	b.allow(web, tcp(1, "0.0.0.0/0"))
-	do[api.ModifyLimitResult](b, &api.ModifyLimitRequest{Name: "rules-per-sg", Value: api.Ptr[int64](-1)})
-	do[api.ModifyManagedPrefixListResult](b, &api.ModifyManagedPrefixListRequest{PrefixListId: small, MaxEntries: api.Ptr[int32](1000)})
+	b.mustLimit(limitGroupsOfENI, 1)
+	b.mustLimit(limitRules, 1000)
+	do[api.ModifyManagedPrefixListResult](b, &api.ModifyManagedPrefixListRequest{PrefixListId: small, MaxEntries: api.Ptr[int32](999)})
 }
 
 // A rule without a list still counts beside those with one: the list grows
