@@ -5,15 +5,21 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+
+	"github.com/vpcfabric/vpc/vpcd/api"
 )
 
-// crowd are the connections that have proven nothing yet, oldest first. They
-// have places only as long as nobody else needs them: whoever can sign does so
-// at once, and who opens connections to hold them loses the oldest.
+// crowd are the connections of a port that anybody reaches. Those that have
+// proven nothing yet have places only as long as nobody else needs them: whoever
+// can sign does so at once, and who opens connections to hold them loses the
+// oldest. Those of callers who have are theirs until closed, as many as an
+// account's share: what is beyond is for others.
 type crowd struct {
-	perSource int // of one source at most
-	mu        sync.Mutex
-	waiting   []*conn
+	perSource  int // of those that wait, from one source at most
+	perAccount int // of those that are proven
+	mu         sync.Mutex
+	waiting    []*conn // oldest first
+	proven     map[string]int
 }
 
 // enter takes c in and returns the one that has to go for it, nil for none. full
@@ -22,20 +28,18 @@ func (w *crowd) enter(c *conn, full bool) *conn {
 	c.source = sourceOf(c.Conn)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	bySource := map[netip.Prefix]int{}
-	largest := c.source
+	mine := 0
 	for _, other := range w.waiting {
-		bySource[other.source]++
-		if bySource[other.source] > bySource[largest] {
-			largest = other.source
+		if other.source == c.source {
+			mine++
 		}
 	}
 	victim := -1
 	switch {
-	case bySource[c.source] >= w.perSource:
+	case mine >= w.perSource:
 		victim = w.oldest(c.source)
 	case full:
-		victim = w.oldest(largest)
+		victim = w.oldest(most(w.waiting, c.source, func(o *conn) netip.Prefix { return o.source }))
 	}
 	var out *conn
 	if victim >= 0 {
@@ -50,15 +54,44 @@ func (w *crowd) oldest(source netip.Prefix) int {
 	return slices.IndexFunc(w.waiting, func(c *conn) bool { return c.source == source })
 }
 
-// leave reports whether c was still there: it is not when it had to go.
-func (w *crowd) leave(c *conn) bool {
+// prove takes c out of those that wait and counts it for an account. Whose it
+// is, is settled by the first request on it.
+func (w *crowd) prove(c *conn, account string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if c.account != "" {
+		return nil
+	}
 	i := slices.Index(w.waiting, c)
-	if i >= 0 {
+	if i < 0 {
+		return api.Errorf("RequestLimitExceeded", "", "the connection had to make room for others, and nothing was changed: ask again")
+	}
+	if w.proven[account] >= w.perAccount {
+		return api.Errorf("RequestLimitExceeded", "", "the account %s has %d connections already, and nothing was changed: use those, or ask again", account, w.perAccount)
+	}
+	w.waiting = slices.Delete(w.waiting, i, i+1)
+	if w.proven == nil {
+		w.proven = map[string]int{}
+	}
+	w.proven[account]++
+	c.account = account
+	return nil
+}
+
+// leave forgets a connection that is closed.
+func (w *crowd) leave(c *conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if i := slices.Index(w.waiting, c); i >= 0 {
 		w.waiting = slices.Delete(w.waiting, i, i+1)
 	}
-	return i >= 0
+	if c.account == "" {
+		return
+	}
+	if w.proven[c.account]--; w.proven[c.account] == 0 {
+		delete(w.proven, c.account)
+	}
+	c.account = ""
 }
 
 // sourceOf is what one machine can be told by: an address, or the network of 64

@@ -25,7 +25,8 @@
 //     and from nothing else. Each action that changes something leaves one line
 //     in the log.
 //   - On TCP callers who have not proven who they are share a small part of the
-//     memory and of the log, and their connections make room for others'.
+//     memory and of the log, and their connections and large bodies make room
+//     for others'. Those who have share the connections by account.
 //   - On TCP nothing is read of a form before its signature holds, and an address
 //     beyond this machine is not opened without TLS.
 //   - A panic in a handler costs one call, never the daemon.

@@ -35,16 +35,16 @@ type EC2 struct {
 	keys Keys
 	now  func() time.Time
 	// host tells whether a request that names this host is meant for us.
-	host func(string) bool
-	// large has a place for each large body that is being read.
-	large  chan struct{}
+	host   func(string) bool
+	large  bodies
 	doubts doubts
 }
 
 // NewEC2 makes a server of handlers, which it does not change, for whoever
 // signs with one of keys. A nil logger means slog.Default.
 func NewEC2(handlers map[string]service.Handler, keys Keys, logger *slog.Logger) *EC2 {
-	s := &EC2{core: newCore(handlers, logger), keys: keys, now: time.Now, large: make(chan struct{}, largeBodies)}
+	s := &EC2{core: newCore(handlers, logger), keys: keys, now: time.Now}
+	s.large.places = make(chan struct{}, largeBodies)
 	s.bodyTime = unprovenTime
 	s.http.Handler = http.HandlerFunc(s.serveEC2)
 	return s
@@ -54,8 +54,9 @@ func NewEC2(handlers map[string]service.Handler, keys Keys, logger *slog.Logger)
 // nil at once. The listener is closed when it returns.
 func (s *EC2) Serve(l *EC2Listener) error {
 	s.host = l.serves
-	unproven := &crowd{perSource: int(max(1, s.connMax/4))}
-	return s.accept(l.secure(&gate{Listener: l.Listener, max: s.connMax, crowd: unproven, log: s.log}))
+	share := int(max(1, s.connMax/4))
+	callers := &crowd{perSource: share, perAccount: share}
+	return s.accept(l.secure(&gate{Listener: l.Listener, max: s.connMax, crowd: callers, log: s.log}))
 }
 
 // serveEC2 is one request of the Query encoding.
@@ -158,7 +159,7 @@ func (s *EC2) authenticate(w http.ResponseWriter, r *http.Request) (signedReques
 	var body []byte
 	sent.key, err = s.keys.AccessKey(r.Context(), claim.AccessKey)
 	if err == nil {
-		if body, err = s.readUnproven(w, r); err != nil {
+		if body, err = s.readUnproven(w, r, claim.AccessKey); err != nil {
 			return sent, err
 		}
 		if !claim.Verify(sent.key.Secret, body) {
@@ -172,8 +173,8 @@ func (s *EC2) authenticate(w http.ResponseWriter, r *http.Request) (signedReques
 		}
 		return sent, err
 	}
-	if !connOf(r.Context()).prove() {
-		return sent, api.Errorf("RequestLimitExceeded", "", "the connection had to make room for others, and nothing was changed: ask again")
+	if err := connOf(r.Context()).prove(sent.key.Account); err != nil {
+		return sent, err
 	}
 	text := string(body)
 	if r.Method == http.MethodGet {

@@ -26,6 +26,7 @@ var update = flag.Bool("update", false, "write the golden files")
 // What testdata/record.py signs with.
 var (
 	recordedKey  = service.AccessKey{ID: "AKIAIOSFODNN7EXAMPLE", Secret: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", Account: "000000000007", Name: "ci & cd"}
+	othersKey    = service.AccessKey{ID: "AKIAI44QH8DHBEXAMPLE", Secret: "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY", Account: "000000000008"}
 	recordedTime = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 )
 

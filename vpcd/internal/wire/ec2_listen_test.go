@@ -70,7 +70,7 @@ func serveTCP(t *testing.T, cert, key string, tune func(*EC2)) *EC2Listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := NewEC2(map[string]service.Handler{"CreateVpc": echo}, keyRing{recordedKey}, slog.New(slog.DiscardHandler))
+	s := NewEC2(map[string]service.Handler{"CreateVpc": echo}, keyRing{recordedKey, othersKey}, slog.New(slog.DiscardHandler))
 	if tune != nil {
 		tune(s)
 	}
@@ -85,20 +85,26 @@ func serveTCP(t *testing.T, cert, key string, tune func(*EC2)) *EC2Listener {
 	return l
 }
 
-// askTCP sends a signed request as the SDKs for Go do, which sign the length too.
+// askTCP sends a request that is answered with 200.
 func askTCP(t *testing.T, client *http.Client, url string) (*http.Response, string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), "POST", url, strings.NewReader(goodForm))
+	return askTCPAs(t, client, url, recordedKey, goodForm)
+}
+
+// askTCPAs signs as the SDKs for Go do, which sign the length too.
+func askTCPAs(t *testing.T, client *http.Client, url string, by service.AccessKey, form string) (*http.Response, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "POST", url, strings.NewReader(form))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Host = r.URL.Host
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Amz-Sdk-Request", "attempt=1;  max=25")
-	r.Header.Set("Content-Length", itoa(len(goodForm)))
+	r.Header.Set("Content-Length", itoa(len(form)))
 	signed := r.Clone(t.Context())
 	signed.Header.Set("Amz-Sdk-Request", "attempt=1; max=25")
-	sigv4test.Sign(signed, goodForm, recordedKey.ID, recordedKey.Secret, "ec2", time.Now())
+	sigv4test.Sign(signed, form, by.ID, by.Secret, "ec2", time.Now())
 	for _, name := range []string{"Authorization", "X-Amz-Date"} {
 		r.Header.Set(name, signed.Header.Get(name))
 	}

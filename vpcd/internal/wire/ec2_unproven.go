@@ -15,8 +15,8 @@ const (
 	// which is also about as many parameters as one may have, take 400 KiB.
 	ec2BodyMax = 512 << 10
 	// A body of up to smallBody bytes needs no place: the connections bound
-	// those. Of the others largeBodies are read at a time, and the rest wait, so
-	// that all together hold no more than about 16 MiB.
+	// those. Of the others largeBodies are read at a time, so that all together
+	// hold no more than about 16 MiB; more of them displace the oldest.
 	smallBody   = 16 << 10
 	largeBodies = 16
 	// unprovenTime is for a body, and for the wait before it.
@@ -29,22 +29,21 @@ const (
 	doubtPause = time.Second
 )
 
-// readUnproven reads the body of a caller who may be anybody.
-func (s *EC2) readUnproven(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if r.ContentLength < 0 || r.ContentLength > smallBody {
-		wait := time.NewTimer(s.bodyTime)
-		defer wait.Stop()
-		select {
-		case s.large <- struct{}{}:
-			defer func() { <-s.large }()
-		case <-r.Context().Done():
-			return nil, r.Context().Err()
-		case <-wait.C:
-			return nil, api.Errorf("RequestLimitExceeded", "", "too many large requests arrive at once, and nothing was changed: ask again")
-		}
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.bodyTime))
+// readUnproven reads the body of a caller who may be anybody, and says that it
+// signs with the key of this id.
+func (s *EC2) readUnproven(w http.ResponseWriter, r *http.Request, key string) ([]byte, error) {
+	if r.ContentLength >= 0 && r.ContentLength <= smallBody {
+		return readBody(w, r, ec2BodyMax)
 	}
-	return readBody(w, r, ec2BodyMax)
+	in := &body{key: key, source: connOf(r.Context()).source, until: http.NewResponseController(w).SetReadDeadline}
+	if err := s.large.enter(r.Context(), in, s.bodyTime); err != nil {
+		return nil, err
+	}
+	text, err := readBody(w, r, ec2BodyMax)
+	if s.large.leave(in) {
+		return nil, api.Errorf("RequestLimitExceeded", "", "the request came too slowly and had to make room for others, and nothing was changed: ask again")
+	}
+	return text, err
 }
 
 // doubts counts the callers who were refused unproven since the last line of

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -114,8 +115,8 @@ func TestUnknownKeysAreNotRead(t *testing.T) {
 // TestLargeBodiesWait: only so many large bodies are held at a time.
 func TestLargeBodiesWait(t *testing.T) {
 	l := serveTCP(t, "", "", func(s *EC2) {
-		s.bodyTime, s.large = 50*time.Millisecond, make(chan struct{}, 1)
-		s.large <- struct{}{}
+		s.bodyTime, s.large.places = 50*time.Millisecond, make(chan struct{}, 1)
+		s.large.places <- struct{}{}
 	})
 	c := hang(t, l, recordedKey.ID, smallBody+1)
 	if answer, err := io.ReadAll(c); err != nil || !strings.Contains(string(answer), "RequestLimitExceeded") {
@@ -163,8 +164,12 @@ func TestCrowd(t *testing.T) {
 	if out := w.enter(from("192.0.2.3:1"), true); out != a2 {
 		t.Error("when it is full, the source with the most loses its oldest")
 	}
-	if w.leave(a2) || !w.leave(b1) || w.leave(b1) {
-		t.Error("one that had to go was still there, or one that was there was not")
+	if w.prove(a2, "a") == nil {
+		t.Error("one that had to go is proven")
+	}
+	w.leave(b1)
+	if w.prove(b1, "b") == nil {
+		t.Error("one that is closed is proven")
 	}
 	six := &crowd{perSource: 1}
 	first := from("[2001:db8::1]:1")
@@ -174,6 +179,77 @@ func TestCrowd(t *testing.T) {
 	}
 	if out := (&crowd{perSource: 1}).enter(from("192.0.2.1:1"), true); out != nil {
 		t.Error("nobody is there to go")
+	}
+}
+
+func TestCrowdOfAccounts(t *testing.T) {
+	w := &crowd{perSource: 9, perAccount: 2}
+	var conns []*conn
+	for range 4 {
+		c := &conn{Conn: remote{addr: "192.0.2.1:1"}}
+		w.enter(c, false)
+		conns = append(conns, c)
+	}
+	proves := func(c *conn, account string, want bool) {
+		t.Helper()
+		if err := w.prove(c, account); (err == nil) != want {
+			t.Errorf("%s: %v, want %t", account, err, want)
+		}
+	}
+	proves(conns[0], "a", true)
+	proves(conns[0], "a", true)
+	proves(conns[1], "a", true)
+	proves(conns[2], "a", false)
+	proves(conns[2], "b", true)
+	proves(conns[2], "a", true) // a second key on a connection that is b's
+	proves(conns[3], "a", false)
+	w.leave(conns[1])
+	w.leave(conns[1])
+	proves(conns[3], "a", true)
+	for _, c := range conns {
+		w.leave(c)
+	}
+	if len(w.waiting)+len(w.proven) != 0 {
+		t.Errorf("left: %v, %v", w.waiting, w.proven)
+	}
+}
+
+// TestBodiesMakeRoom: who has to go when there is no place.
+func TestBodiesMakeRoom(t *testing.T) {
+	const places = 3
+	for name, row := range map[string]struct {
+		reading []string // key and source
+		in      string
+		out     int // the one that goes
+	}{
+		"the key with the most":    {[]string{"a 1", "b 1", "b 2"}, "c 3", 1},
+		"the oldest of equals":     {[]string{"a 1", "b 1", "c 1"}, "d 1", 0},
+		"one's own before equals":  {[]string{"a 1", "b 1", "c 1"}, "c 2", 2},
+		"the source with the most": {[]string{"a 1", "a 2", "a 2"}, "a 1", 1},
+		"one's own source":         {[]string{"a 1", "a 2", "a 3"}, "a 3", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := &bodies{places: make(chan struct{}, places)}
+			cut := -1
+			of := func(i int, text string) *body {
+				key, source, _ := strings.Cut(text, " ")
+				return &body{key: key, source: netip.PrefixFrom(netip.MustParseAddr("192.0.2."+source), 32), until: func(at time.Time) error {
+					if at.Before(time.Now()) {
+						cut = i
+						<-b.places
+					}
+					return nil
+				}}
+			}
+			for i, text := range row.reading {
+				if err := b.enter(t.Context(), of(i, text), patience); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := b.enter(t.Context(), of(places, row.in), patience); err != nil || cut != row.out {
+				t.Errorf("number %d had to go, want %d; %v", cut, row.out, err)
+			}
+		})
 	}
 }
 

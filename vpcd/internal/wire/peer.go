@@ -54,8 +54,8 @@ type gate struct {
 	// identify says who a connection is from; one of nobody is closed. Nil
 	// where that only comes out from what is said on it.
 	identify func(net.Conn) (peer, error)
-	// crowd is where connections of nobody in particular wait to prove
-	// themselves; nil where identify tells.
+	// crowd knows where connections come from and whose they prove to be; nil
+	// where identify tells.
 	crowd *crowd
 	log   *slog.Logger
 	open  atomic.Int64
@@ -104,8 +104,9 @@ type conn struct {
 	peer   peer
 	source netip.Prefix // where there is a crowd
 	excess bool         // it came when there were too many
-	once   sync.Once
-	proven atomic.Bool
+	// account is whose it is once that is proven; the crowd's lock is for it.
+	account string
+	once    sync.Once
 }
 
 func (c *conn) Close() error {
@@ -118,14 +119,14 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// prove keeps c for its caller, who is known now. It reports false where c had
-// to make room before: whoever is at the other end has seen it closed.
-func (c *conn) prove() bool {
-	if c.gate == nil || c.gate.crowd == nil || c.proven.Load() {
-		return true
+// prove keeps c for the account of its caller, who is known now. Errors are
+// *api.Error: c had to make room before, so whoever is at the other end has seen
+// it closed, or the account has its share.
+func (c *conn) prove(account string) error {
+	if c.gate == nil || c.gate.crowd == nil {
+		return nil
 	}
-	c.proven.Store(c.gate.crowd.leave(c))
-	return c.proven.Load()
+	return c.gate.crowd.prove(c, account)
 }
 
 type connKey struct{}
