@@ -169,11 +169,31 @@ func (r *Resolver) findContainer(ctx context.Context, id, engine string) (Place,
 	return p, nil
 }
 
-// noContainer is what it means that an engine has no such container.
+// noContainer is what it means that an engine has no such container. Whoever
+// answered that may have been another engine than the one that says next who it
+// is. So the container's own is asked again, between two answers of who it is.
 func (r *Resolver) noContainer(ctx context.Context, id, engine string, now time.Time) error {
 	if engine == "" {
 		return fmt.Errorf("container %.12s does not exist, and which engine had it is not known: %w", id, ErrGone)
 	}
+	if err := r.isEngine(ctx, id, engine, now); err != nil {
+		return err
+	}
+	switch _, err := r.ask(ctx, id, now); {
+	case err == nil:
+		return fmt.Errorf("docker: the engine at %s was another one a moment ago: container %.12s exists", r.docker.socket, id)
+	case !errors.Is(err, errNoContainer):
+		return err
+	}
+	if err := r.isEngine(ctx, id, engine, now); err != nil {
+		return err
+	}
+	return fmt.Errorf("container %.12s does not exist: %w", id, ErrRemoved)
+}
+
+// isEngine is nil where the engine that answers is the one that the container was
+// attached with.
+func (r *Resolver) isEngine(ctx context.Context, id, engine string, now time.Time) error {
 	answering, err := r.engineNow(ctx, engine, now)
 	if err != nil {
 		return err
@@ -182,7 +202,7 @@ func (r *Resolver) noContainer(ctx context.Context, id, engine string, now time.
 		return fmt.Errorf("docker: the engine at %s, %s, is not the one that container %.12s was attached with, %s",
 			r.docker.socket, api.Quote(answering), id, api.Quote(engine))
 	}
-	return fmt.Errorf("container %.12s does not exist: %w", id, ErrRemoved)
+	return nil
 }
 
 // engineNow is the id of the engine that answers. An older answer is good enough

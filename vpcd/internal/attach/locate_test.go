@@ -221,6 +221,50 @@ func TestLocateAskingAnotherEngine(t *testing.T) {
 	}
 }
 
+// TestLocateWhileEnginesChange: whichever of two engines answers which question,
+// a container is removed only when its own said so.
+func TestLocateWhileEnginesChange(t *testing.T) {
+	const own, other = engineID, "another"
+	for name, row := range map[string]struct {
+		answering []string // the engine behind the socket, by question; the last stays
+		exists    bool     // in its own engine
+		removed   bool
+	}{
+		"its own comes after the first answer":    {[]string{other, own}, true, false},
+		"its own goes after it said who it is":    {[]string{other, own, other, other}, true, false},
+		"its own was there for one question only": {[]string{other, own, other}, false, false},
+		"its own, all the time":                   {[]string{own}, false, true},
+		"its own, from the second question on":    {[]string{other, own}, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			asked := 0
+			w.engine.raw = func(rw http.ResponseWriter, r *http.Request) bool {
+				w.engine.mu.Lock()
+				defer w.engine.mu.Unlock()
+				w.engine.id = row.answering[min(asked, len(row.answering)-1)]
+				asked++
+				if r.URL.Path == "/info" || w.engine.id == own {
+					return false
+				}
+				http.Error(rw, `{"message":"no such container"}`, http.StatusNotFound)
+				return true
+			}
+			w.engine.start()
+			if row.exists {
+				w.run(webID, "web", 50, 120)
+			}
+			_, err := w.Locate(t.Context(), "docker:"+webID, own)
+			if errors.Is(err, ErrRemoved) != row.removed || err == nil {
+				t.Errorf("%v; want gone for good: %t", err, row.removed)
+			}
+			if asked > 4 {
+				t.Errorf("%d questions", asked)
+			}
+		})
+	}
+}
+
 // The engine's word about another container is no answer, and one that names a
 // process outside the container's namespace is none yet.
 func TestLocateDistrusts(t *testing.T) {
