@@ -35,15 +35,18 @@ func action[Req, Res any](fn func(context.Context, Caller, *Req) (*Res, int64, e
 }
 
 // contain keeps one call that hits a fault of ours from ending the daemon and
-// with it everybody else's calls.
+// with it everybody else's calls, and from being repeated when it made its change
+// before.
 func contain(name string, h Handler) Handler {
 	return func(ctx context.Context, c Caller, request any) (result any, revision int64, err error) {
+		ctx, did := withOutcome(ctx)
 		defer func() {
 			if p := recover(); p != nil {
 				result, revision = nil, 0
 				err = api.Errorf("InternalError", "", "%s failed: %v: please report this with the daemon's log", name, p)
 				slog.Error("an action failed by a fault of its own", "action", name, "panic", p, "stack", string(debug.Stack()))
 			}
+			err = did.answerable(name, err)
 		}()
 		return h(ctx, c, request)
 	}

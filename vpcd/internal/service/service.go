@@ -129,18 +129,22 @@ type change struct {
 // DryRunOperation. fn may run several times: what it hands out must be set
 // anew in each run.
 func (s *Service) mutate(ctx context.Context, c Caller, dryRun *bool, fn func(*change) error) (int64, error) {
+	did := outcomeOf(ctx)
 	revision, err := s.store.Update(ctx, func(tx *store.Tx) error {
+		did.made = false // in a run before this one nothing was
 		if err := fn(&change{Service: s, ctx: ctx, caller: c, tx: tx}); err != nil {
 			return err
 		}
 		if api.Val(dryRun) {
 			return dryRunOperation()
 		}
+		did.made = true
 		return nil
 	})
 	// A commit that is not yet readable here is a commit: an error would have
 	// the caller do it twice.
 	if err != nil && revision == 0 {
+		did.made = false
 		return 0, publicError(err)
 	}
 	return revision, nil

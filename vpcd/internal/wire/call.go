@@ -45,11 +45,17 @@ func (s *core) lookup(name string) (api.Action, error) {
 
 // run takes a call from its request to its answer. Every error is an
 // *api.Error; an action that changes something is logged whatever became of it.
+// A change whose answer cannot be written is made all the same, which must not
+// look like a fault that is worth another try.
 func (s *core) run(ctx context.Context, c call, codec codec) (answer []byte, revision int64, err error) {
+	made := false
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("an action failed by a fault of its own", "action", c.action.Name, "request", c.id, "panic", p, "stack", string(debug.Stack()))
 			answer, revision, err = nil, 0, internalError(c)
+		}
+		if err != nil && made {
+			err = api.Errorf("OutcomeUnknown", "", "%s made its change, and the answer is lost by a fault of vpcd: look before asking again, and report this with what its log says of request %s", c.action.Name, c.id)
 		}
 		s.audit(ctx, c, err)
 	}()
@@ -64,6 +70,7 @@ func (s *core) run(ctx context.Context, c call, codec codec) (answer []byte, rev
 	if err != nil {
 		return nil, 0, s.public(c, err)
 	}
+	made = c.action.Mutates
 	if answer, err = codec.encode(api.FillLists(result)); err != nil {
 		return nil, 0, s.public(c, err)
 	}

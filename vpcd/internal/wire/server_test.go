@@ -36,6 +36,11 @@ func (h held) handle(ctx context.Context, c service.Caller, request any) (any, i
 	}
 }
 
+// trap is a result whose encoding panics.
+type trap struct{}
+
+func (*trap) MarshalJSON() ([]byte, error) { panic("secret/path") }
+
 func TestFaultsCostOneCall(t *testing.T) {
 	r := start(t, map[string]service.Handler{
 		"DeleteVpc": func(context.Context, service.Caller, any) (any, int64, error) {
@@ -47,8 +52,18 @@ func TestFaultsCostOneCall(t *testing.T) {
 		},
 		"DescribeVpcs": func(context.Context, service.Caller, any) (any, int64, error) { return nil, 0, nil },
 		"CreateVpc":    echo,
+		// What cannot be encoded, and what panics meanwhile.
+		"CreateSubnet":        func(context.Context, service.Caller, any) (any, int64, error) { return &struct{ C chan int }{}, 7, nil },
+		"CreateSecurityGroup": func(context.Context, service.Caller, any) (any, int64, error) { return &trap{}, 7, nil },
+		"DescribeSubnets":     func(context.Context, service.Caller, any) (any, int64, error) { return &trap{}, 7, nil },
 	}, nil)
-	for action, body := range map[string]string{"DeleteVpc": `{"VpcId":"v"}`, "DeleteSubnet": `{"SubnetId":"s"}`, "DescribeVpcs": `{}`} {
+	for action, body := range map[string]string{"CreateSubnet": `{"VpcId":"v"}`, "CreateSecurityGroup": `{"VpcId":"v","GroupName":"g","Description":"d"}`} {
+		have := r.raw(t, post(action, body))
+		if have.status != 400 || have.err == nil || have.err.Code != "OutcomeUnknown" {
+			t.Errorf("%s, which made its change: %d %s", action, have.status, have.body)
+		}
+	}
+	for action, body := range map[string]string{"DeleteVpc": `{"VpcId":"v"}`, "DeleteSubnet": `{"SubnetId":"s"}`, "DescribeVpcs": `{}`, "DescribeSubnets": `{}`} {
 		have := r.raw(t, post(action, body))
 		id := have.header.Get(RequestIDHeader)
 		if have.status != 500 || have.err == nil || have.err.Code != "InternalError" || !strings.Contains(have.err.Message, id) || id == "" {
