@@ -92,11 +92,13 @@ type DescribeDropsResult struct {
 type DescribeFlowsRequest struct {
 	NetworkInterfaceIds []string `json:"NetworkInterfaceIds,omitempty" ec2:"query=NetworkInterfaceId,xml=NetworkInterfaceId,item=item"`
 	MaxResults          *int32   `json:"MaxResults,omitempty" ec2:"query=MaxResults,xml=MaxResults"`
+	NextToken           string   `json:"NextToken,omitempty" ec2:"query=NextToken,xml=NextToken"`
 }
 
 // DescribeFlowsResult is the result of action DescribeFlows.
 type DescribeFlowsResult struct {
-	Flows []Flow `json:"Flows" ec2:"query=FlowSet,xml=flowSet,item=item"`
+	Flows     []Flow `json:"Flows" ec2:"query=FlowSet,xml=flowSet,item=item"`
+	NextToken string `json:"NextToken,omitempty" ec2:"query=NextToken,xml=nextToken"`
 }
 
 // DescribeHostsRequest is the request of action DescribeHosts.

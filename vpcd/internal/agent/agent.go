@@ -88,6 +88,8 @@ type Agent struct {
 	// pass serialises passes and questions that need a plan: whose turn it is
 	// has put something in.
 	pass chan struct{}
+	// listing serialises lists of flows, which take memory.
+	listing chan struct{}
 	// life ends with Run. What a caller asks for goes on when he hangs up, but
 	// not longer than that: then the kernel's handles are closed.
 	life context.Context
@@ -123,7 +125,7 @@ func New(cfg Config) *Agent {
 	if cfg.Alive == nil {
 		cfg.Alive = func() {}
 	}
-	a := &Agent{cfg: cfg, pass: make(chan struct{}, 1)}
+	a := &Agent{cfg: cfg, pass: make(chan struct{}, 1), listing: make(chan struct{}, 1)}
 	a.life, a.end = context.WithCancel(context.Background())
 	return a
 }

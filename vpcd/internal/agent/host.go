@@ -3,10 +3,8 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
-	"github.com/vpcfabric/vpc/dataplane"
 	"github.com/vpcfabric/vpc/dataplane/spec"
 	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/internal/host"
@@ -122,51 +120,6 @@ func (l *Local) Drops(_ context.Context, interfaces []string) ([]api.Drop, error
 		})
 	}
 	return out, nil
-}
-
-// Flows implements host.Host.
-func (l *Local) Flows(_ context.Context, interfaces []string, limit int) ([]api.Flow, error) {
-	names, _ := l.names()
-	list, err := l.agent.cfg.Kernel.Read().Flows(l.keep(interfaces), limit)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]api.Flow, len(list))
-	for i, f := range list {
-		out[i] = flow(f, names[f.ENI])
-	}
-	return out, nil
-}
-
-func flow(f dataplane.Flow, name string) api.Flow {
-	return api.Flow{
-		NetworkInterfaceId: name, Direction: api.FlowDirectionEgress, Protocol: protocolName(f.Protocol),
-		Source: f.Source.Addr().String(), SourcePort: api.Ptr(int32(f.Source.Port())),
-		Destination: f.Dest.Addr().String(), DestinationPort: api.Ptr(int32(f.Dest.Port())),
-		State: "live", Tracked: api.Ptr(f.Tracked), Packets: api.Ptr(int64(f.Packets)), Bytes: api.Ptr(int64(f.Bytes)),
-		AgeSeconds: api.Ptr(int64(f.Age.Seconds())), IdleSeconds: api.Ptr(int64(f.Idle.Seconds())),
-	}
-}
-
-func protocolName(p uint8) string {
-	switch p {
-	case 1:
-		return "icmp"
-	case 6:
-		return "tcp"
-	case 17:
-		return "udp"
-	}
-	return fmt.Sprint(p)
-}
-
-func (l *Local) keep(interfaces []string) func(spec.ENI) bool {
-	names, _ := l.names()
-	wanted := set(interfaces)
-	return func(e spec.ENI) bool {
-		name, ok := names[e]
-		return ok && (len(wanted) == 0 || wanted[name])
-	}
 }
 
 // Confirm lifts the brake for what it holds back now and passes at once.

@@ -19,8 +19,9 @@ type Host interface {
 	// RuleHits returns how often rules of security groups and entries of
 	// network ACLs have decided, those that never have left out.
 	RuleHits(ctx context.Context) ([]api.RuleHit, error)
-	// Flows lists live flows of the named interfaces, at most limit.
-	Flows(ctx context.Context, interfaces []string, limit int) ([]api.Flow, error)
+	// Flows lists live flows of the named interfaces in order of their ids, at
+	// most limit of those after one.
+	Flows(ctx context.Context, interfaces []string, after FlowID, limit int) ([]api.Flow, error)
 	// Resolve checks that a target can be attached under the name ifname and,
 	// with defaultRoute, that its namespace has no default route yet. Errors
 	// are *api.Error and name the flag that helps.

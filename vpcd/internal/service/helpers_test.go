@@ -158,6 +158,7 @@ type answers struct {
 	drops     []api.Drop
 	hits      []api.RuleHit
 	flows     []api.Flow
+	leaks     bool // flows of others too
 	asked     []string
 	confirmed int
 	err       error
@@ -172,9 +173,13 @@ func (a *answers) Drops(_ context.Context, ids []string) ([]api.Drop, error) {
 
 func (a *answers) RuleHits(context.Context) ([]api.RuleHit, error) { return a.hits, a.err }
 
-func (a *answers) Flows(_ context.Context, ids []string, _ int) ([]api.Flow, error) {
+func (a *answers) Flows(_ context.Context, ids []string, after host.FlowID, limit int) ([]api.Flow, error) {
 	a.asked = ids
-	return a.flows, a.err
+	flows := slices.SortedFunc(slices.Values(a.flows), func(x, y api.Flow) int { return host.FlowIDOf(x).Compare(host.FlowIDOf(y)) })
+	flows = slices.DeleteFunc(flows, func(f api.Flow) bool {
+		return host.FlowIDOf(f).Compare(after) <= 0 || !slices.Contains(ids, f.NetworkInterfaceId) && !a.leaks
+	})
+	return flows[:min(limit, len(flows))], a.err
 }
 
 func (a *answers) Confirm(context.Context) (int, error) { return a.confirmed, a.err }

@@ -14,12 +14,6 @@ import (
 	"github.com/vpcfabric/vpc/vpcd/internal/store"
 )
 
-// Bounds of how many flows one answer lists.
-const (
-	defaultFlows = 1000
-	maxFlows     = 10000
-)
-
 // knownEverywhere is the revision that every host has applied: records created
 // at or after it are not in some kernel yet.
 func (v view) knownEverywhere() int64 {
@@ -213,14 +207,22 @@ func (s *Service) describeDrops(ctx context.Context, caller Caller, req *api.Des
 	return &api.DescribeDropsResult{Drops: visible}, v.revision(), nil
 }
 
-// describeFlows lists live flows of the caller's interfaces, at most MaxResults.
+// describeFlows lists live flows of the caller's interfaces in order of their
+// ids. There may be millions, so also without MaxResults an answer has at most
+// maxPage: NextToken says whether there are more. A flow that begins between two
+// answers is listed if its place was not passed yet.
 func (s *Service) describeFlows(ctx context.Context, caller Caller, req *api.DescribeFlowsRequest) (*api.DescribeFlowsResult, int64, error) {
-	limit := defaultFlows
+	limit := maxPage
 	if req.MaxResults != nil {
 		limit = int(*req.MaxResults)
 	}
-	if limit < 1 || limit > maxFlows {
-		return nil, 0, api.Errorf("InvalidMaxResults", "MaxResults", "value (%d) for MaxResults is invalid: it must be between 1 and %d", limit, maxFlows)
+	if err := checkPageSize(int32(limit)); err != nil {
+		return nil, 0, err
+	}
+	part := pageOf{caller, req, req.MaxResults, req.NextToken}
+	after, err := flowBefore(part)
+	if err != nil {
+		return nil, 0, err
 	}
 	v := s.view(caller)
 	own, err := v.ownInterfaces(req.NetworkInterfaceIds)
@@ -235,12 +237,30 @@ func (s *Service) describeFlows(ctx context.Context, caller Caller, req *api.Des
 	if len(own) == 0 {
 		return &api.DescribeFlowsResult{}, v.revision(), nil
 	}
-	flows, err := h.Flows(ctx, own, limit)
+	// One more than is wanted tells whether there is a next part.
+	flows, err := h.Flows(ctx, own, after, limit+1)
 	if err != nil {
 		return nil, 0, hostError(err)
 	}
-	visible := keep(flows, own, func(f api.Flow) string { return f.NetworkInterfaceId }, false)
-	return &api.DescribeFlowsResult{Flows: visible}, v.revision(), nil
+	res := &api.DescribeFlowsResult{Flows: keep(flows, own, func(f api.Flow) string { return f.NetworkInterfaceId }, false)}
+	if len(res.Flows) > limit {
+		res.Flows = res.Flows[:limit]
+		res.NextToken = part.next(host.FlowIDOf(res.Flows[limit-1]).String())
+	}
+	return res, v.revision(), nil
+}
+
+// flowBefore is the last flow of the part before the one that is asked for.
+func flowBefore(part pageOf) (host.FlowID, error) {
+	last, err := part.last()
+	if err != nil {
+		return host.FlowID{}, err
+	}
+	after, err := host.ParseFlowID(last)
+	if err != nil {
+		return host.FlowID{}, part.notOurs()
+	}
+	return after, nil
 }
 
 // keep is the items of the interfaces ids, and those of none if unowned.

@@ -132,7 +132,7 @@ func TestQuestionsToTheHost(t *testing.T) {
 }
 
 func TestDropsAndFlowsAreOfOnesOwn(t *testing.T) {
-	h := &answers{}
+	h := &answers{leaks: true}
 	b := newBench(t, func(c *Config) { c.Host, c.HostName = h, "h1" })
 	subnet := b.subnet(b.vpc("10.0.0.0/16").VpcId, "10.0.1.0/24")
 	mine := b.eni(subnet, "10.0.1.4", "")
@@ -157,7 +157,27 @@ func TestDropsAndFlowsAreOfOnesOwn(t *testing.T) {
 		refused(t, err, "InvalidNetworkInterfaceID.NotFound", "NetworkInterfaceIds.0")
 	}
 	_, _, err = b.call(alice, "DescribeFlows", &api.DescribeFlowsRequest{MaxResults: api.Ptr(int32(0))})
-	refused(t, err, "InvalidMaxResults", "MaxResults")
+	refused(t, err, "InvalidParameterValue", "MaxResults")
+}
+
+// TestFlowsHaveABound: also who asks for all gets them in parts.
+func TestFlowsHaveABound(t *testing.T) {
+	h := &answers{}
+	b := newBench(t, func(c *Config) { c.Host, c.HostName = h, "h1" })
+	mine := b.eni(b.subnet(b.vpc("10.0.0.0/16").VpcId, "10.0.1.0/24"), "10.0.1.4", "")
+	for port := range int32(maxPage + 1) {
+		h.flows = append(h.flows, api.Flow{NetworkInterfaceId: mine, Source: "10.0.1.4", SourcePort: &port, Destination: "10.0.1.5", Protocol: "tcp"})
+	}
+	first := do[api.DescribeFlowsResult](b, &api.DescribeFlowsRequest{})
+	rest := do[api.DescribeFlowsResult](b, &api.DescribeFlowsRequest{NextToken: first.NextToken})
+	if len(first.Flows) != maxPage || len(rest.Flows) != 1 || rest.NextToken != "" || *rest.Flows[0].SourcePort != maxPage {
+		t.Errorf("%d flows, then %d", len(first.Flows), len(rest.Flows))
+	}
+	// The digest in a token is no secret, so what follows it may be anything.
+	req := &api.DescribeFlowsRequest{}
+	req.NextToken = pageOf{caller: alice, req: req}.next("eni-1 x y tcp")
+	_, _, err := b.call(alice, "DescribeFlows", req)
+	refused(t, err, "InvalidNextToken", "NextToken")
 }
 
 func TestZonesRegionsAndAccount(t *testing.T) {

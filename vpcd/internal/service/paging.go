@@ -33,10 +33,19 @@ type pageOf struct {
 // Without max and token it is all of them. A token names the last item of its
 // part: what is deleted between two calls hides nothing of what is still there.
 func page[T any](p pageOf, items []T, key func(T) string) ([]T, string, error) {
-	if p.max != nil && (*p.max < minPage || *p.max > maxPage) {
-		return nil, "", api.Errorf("InvalidParameterValue", "MaxResults", "value (%d) for parameter MaxResults is invalid: it must be between %d and %d", *p.max, minPage, maxPage)
+	if p.max != nil {
+		if err := checkPageSize(*p.max); err != nil {
+			return nil, "", err
+		}
 	}
 	return pageAsModelled(p, items, key)
+}
+
+func checkPageSize(size int32) error {
+	if size < minPage || size > maxPage {
+		return api.Errorf("InvalidParameterValue", "MaxResults", "value (%d) for parameter MaxResults is invalid: it must be between %d and %d", size, minPage, maxPage)
+	}
+	return nil
 }
 
 // pageAsModelled is page for an action whose model bounds max, and has tested it.
@@ -69,10 +78,14 @@ func (p pageOf) last() (string, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(p.token)
 	key, ours := bytes.CutPrefix(raw, append([]byte(pageMark), p.digest()...))
 	if err != nil || !ours || len(key) == 0 {
-		return "", api.Errorf("InvalidNextToken", "NextToken",
-			"the token %s is not one that this action returned for this request; start again without it", quote(p.token))
+		return "", p.notOurs()
 	}
 	return string(key), nil
+}
+
+func (p pageOf) notOurs() error {
+	return api.Errorf("InvalidNextToken", "NextToken",
+		"the token %s is not one that this action returned for this request; start again without it", quote(p.token))
 }
 
 // digest is of the action, the account and what is asked for. Each page may be

@@ -39,7 +39,8 @@ func (s *Service) describeManagedPrefixLists(_ context.Context, caller Caller, r
 }
 
 // getManagedPrefixListEntries lists the entries of one version, the current one
-// where none is named, in order of their CIDRs.
+// where none is named, in order of their CIDRs. InvalidParameterValue for a
+// version that is forgotten, or is yet to come, says which there are.
 func (s *Service) getManagedPrefixListEntries(_ context.Context, caller Caller, req *api.GetManagedPrefixListEntriesRequest) (*api.GetManagedPrefixListEntriesResult, int64, error) {
 	v := s.view(caller)
 	list, err := getList(v.r, caller, req.PrefixListId)
