@@ -27,12 +27,14 @@ type Volley struct {
 	sent   atomic.Uint64
 
 	stop           chan struct{}
+	stopped        sync.Once
 	sender, reader sync.WaitGroup
 	conns          []net.PacketConn
 
 	mu     sync.Mutex
 	seen   []uint64 // a bit for each number
 	ports  map[uint16]int
+	last   time.Time // of all arrivals
 	report Losses
 }
 
@@ -143,7 +145,6 @@ func (v *Volley) send() {
 
 func (v *Volley) receive(conn net.PacketConn, port uint16) {
 	buf := make([]byte, 64)
-	last := time.Time{}
 	for {
 		n, _, err := conn.ReadFrom(buf)
 		var timeout net.Error
@@ -154,8 +155,7 @@ func (v *Volley) receive(conn net.PacketConn, port uint16) {
 			continue
 		}
 		now := time.Now()
-		v.arrived(binary.BigEndian.Uint64(buf), port, now, last)
-		last = now
+		v.arrived(binary.BigEndian.Uint64(buf), port, now)
 		select {
 		case <-v.stop:
 			conn.SetReadDeadline(now.Add(settle))
@@ -164,15 +164,16 @@ func (v *Volley) receive(conn net.PacketConn, port uint16) {
 	}
 }
 
-func (v *Volley) arrived(n uint64, port uint16, now, last time.Time) {
+func (v *Volley) arrived(n uint64, port uint16, now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if n >= lossMax {
 		return
 	}
-	if !last.IsZero() {
-		v.report.MaxGap = max(v.report.MaxGap, now.Sub(last))
+	if !v.last.IsZero() {
+		v.report.MaxGap = max(v.report.MaxGap, now.Sub(v.last))
 	}
+	v.last = now
 	if word := int(n / 64); word >= len(v.seen) {
 		v.seen = append(v.seen, make([]uint64, word+1-len(v.seen))...)
 	}
@@ -205,13 +206,15 @@ func (v *Volley) Arrived(port uint16) int {
 // the numbers that did not arrive, a few of them at most.
 func (v *Volley) Stop() (report Losses, missing []int) {
 	const few = 100
-	close(v.stop)
-	v.sender.Wait()
-	for _, c := range v.conns {
-		c.SetReadDeadline(time.Now().Add(settle))
-	}
-	v.reader.Wait()
-	v.close()
+	v.stopped.Do(func() {
+		close(v.stop)
+		v.sender.Wait()
+		for _, c := range v.conns {
+			c.SetReadDeadline(time.Now().Add(settle))
+		}
+		v.reader.Wait()
+		v.close()
+	})
 	v.report.Sent = v.Sent()
 	for n := 0; n < v.report.Sent && len(missing) < few; n++ {
 		if n/64 >= len(v.seen) || v.seen[n/64]&(1<<(n%64)) == 0 {

@@ -118,6 +118,7 @@ func startLoad(w *world) *load {
 	if l.held, err = probe.Open(w.from.space, netip.AddrPortFrom(w.to.at, held), connections); err != nil {
 		w.Fatal(err)
 	}
+	w.Cleanup(func() { l.held.Close() })
 	for name, v := range l.allowed {
 		l.await(name+" arrives", func() bool { return v.Arrived(tracked)+v.Arrived(untracked)+v.Arrived(anew) > 0 })
 	}
@@ -129,6 +130,7 @@ func (l *load) volley(pps, fresh int, ports ...uint16) *meter.Volley {
 	if err != nil {
 		l.Fatal(err)
 	}
+	l.Cleanup(func() { v.Stop() })
 	return v
 }
 
