@@ -1154,12 +1154,14 @@ type RevokeSecurityGroupEgressRequest struct {
 	ToPort                     *int32         `json:"ToPort,omitempty" ec2:"query=ToPort,xml=toPort"`
 	SourceSecurityGroupName    string         `json:"SourceSecurityGroupName,omitempty" ec2:"query=SourceSecurityGroupName,xml=sourceSecurityGroupName"`
 	SourceSecurityGroupOwnerId string         `json:"SourceSecurityGroupOwnerId,omitempty" ec2:"query=SourceSecurityGroupOwnerId,xml=sourceSecurityGroupOwnerId"`
+	CutTracked                 *bool          `json:"CutTracked,omitempty" ec2:"own"`
 }
 
 // RevokeSecurityGroupEgressResult is the result of action RevokeSecurityGroupEgress.
 type RevokeSecurityGroupEgressResult struct {
 	Return               *bool          `json:"Return,omitempty" ec2:"query=Return,xml=return"`
 	UnknownIpPermissions []IpPermission `json:"UnknownIpPermissions" ec2:"query=UnknownIpPermissionSet,xml=unknownIpPermissionSet,item=item"`
+	SecurityGroupRuleIds []string       `json:"SecurityGroupRuleIds" ec2:"own"`
 }
 
 // RevokeSecurityGroupIngressRequest is the request of action RevokeSecurityGroupIngress.
@@ -1175,12 +1177,14 @@ type RevokeSecurityGroupIngressRequest struct {
 	ToPort                     *int32         `json:"ToPort,omitempty" ec2:"query=ToPort,xml=ToPort"`
 	DryRun                     *bool          `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
 	SecurityGroupRuleIds       []string       `json:"SecurityGroupRuleIds,omitempty" ec2:"query=SecurityGroupRuleId,xml=SecurityGroupRuleId,item=item"`
+	CutTracked                 *bool          `json:"CutTracked,omitempty" ec2:"own"`
 }
 
 // RevokeSecurityGroupIngressResult is the result of action RevokeSecurityGroupIngress.
 type RevokeSecurityGroupIngressResult struct {
 	Return               *bool          `json:"Return,omitempty" ec2:"query=Return,xml=return"`
 	UnknownIpPermissions []IpPermission `json:"UnknownIpPermissions" ec2:"query=UnknownIpPermissionSet,xml=unknownIpPermissionSet,item=item"`
+	SecurityGroupRuleIds []string       `json:"SecurityGroupRuleIds" ec2:"own"`
 }
 
 // Route is the shape of that name.

@@ -47,6 +47,12 @@ type ConfirmHostResult struct {
 	Confirmed *int32 `json:"Confirmed,omitempty" ec2:"query=Confirmed,xml=confirmed"`
 }
 
+// Counter is the shape of that name.
+type Counter struct {
+	Name  string `json:"Name,omitempty" ec2:"query=Name,xml=name"`
+	Value *int64 `json:"Value,omitempty" ec2:"query=Value,xml=value"`
+}
+
 // CreateAccessKeyRequest is the request of action CreateAccessKey.
 type CreateAccessKeyRequest struct {
 	Name   string `json:"Name,omitempty" ec2:"query=Name,xml=Name,required"`
@@ -56,6 +62,13 @@ type CreateAccessKeyRequest struct {
 // CreateAccessKeyResult is the result of action CreateAccessKey.
 type CreateAccessKeyResult struct {
 	AccessKey *AccessKey `json:"AccessKey,omitempty" ec2:"query=AccessKey,xml=accessKey"`
+}
+
+// CutFlowsRequest is the request of action CutFlows.
+type CutFlowsRequest struct {
+	GroupId              string   `json:"GroupId,omitempty" ec2:"query=GroupId,xml=GroupId,required"`
+	SecurityGroupRuleIds []string `json:"SecurityGroupRuleIds,omitempty" ec2:"query=SecurityGroupRuleId,xml=SecurityGroupRuleId,item=item,required"`
+	DryRun               *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
 }
 
 // DeleteAccessKeyRequest is the request of action DeleteAccessKey.
@@ -117,6 +130,27 @@ type DescribeLimitsRequest struct {
 // DescribeLimitsResult is the result of action DescribeLimits.
 type DescribeLimitsResult struct {
 	Limits []Limit `json:"Limits" ec2:"query=LimitSet,xml=limitSet,item=item"`
+}
+
+// DescribeNetworkInterfaceStatisticsRequest is the request of action DescribeNetworkInterfaceStatistics.
+type DescribeNetworkInterfaceStatisticsRequest struct {
+	NetworkInterfaceIds []string `json:"NetworkInterfaceIds,omitempty" ec2:"query=NetworkInterfaceId,xml=NetworkInterfaceId,item=item"`
+}
+
+// DescribeNetworkInterfaceStatisticsResult is the result of action DescribeNetworkInterfaceStatistics.
+type DescribeNetworkInterfaceStatisticsResult struct {
+	NetworkInterfaceStatistics []NetworkInterfaceStatistics `json:"NetworkInterfaceStatistics" ec2:"query=NetworkInterfaceStatisticsSet,xml=networkInterfaceStatisticsSet,item=item"`
+}
+
+// DescribeRuleFlowsRequest is the request of action DescribeRuleFlows.
+type DescribeRuleFlowsRequest struct {
+	GroupId              string   `json:"GroupId,omitempty" ec2:"query=GroupId,xml=GroupId,required"`
+	SecurityGroupRuleIds []string `json:"SecurityGroupRuleIds,omitempty" ec2:"query=SecurityGroupRuleId,xml=SecurityGroupRuleId,item=item,required"`
+}
+
+// DescribeRuleFlowsResult is the result of action DescribeRuleFlows.
+type DescribeRuleFlowsResult struct {
+	Flows *int64 `json:"Flows,omitempty" ec2:"query=Flows,xml=flows"`
 }
 
 // DescribeRuleHitsRequest is the request of action DescribeRuleHits.
@@ -229,6 +263,12 @@ type ModifyVpcOptionsRequest struct {
 	DryRun     *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
 }
 
+// NetworkInterfaceStatistics is the shape of that name.
+type NetworkInterfaceStatistics struct {
+	NetworkInterfaceId string    `json:"NetworkInterfaceId,omitempty" ec2:"query=NetworkInterfaceId,xml=networkInterfaceId"`
+	Counters           []Counter `json:"Counters,omitempty" ec2:"query=CounterSet,xml=counterSet,item=item"`
+}
+
 // RuleHit is the shape of that name.
 type RuleHit struct {
 	GroupId             string `json:"GroupId,omitempty" ec2:"query=GroupId,xml=groupId"`
@@ -260,6 +300,9 @@ type WaitAppliedRequest struct {
 type WaitAppliedResult struct {
 	Applied *bool `json:"Applied,omitempty" ec2:"query=Applied,xml=applied"`
 }
+
+// CutFlowsResult is the empty result of action CutFlows.
+type CutFlowsResult struct{}
 
 // DeleteAccessKeyResult is the empty result of action DeleteAccessKey.
 type DeleteAccessKeyResult struct{}

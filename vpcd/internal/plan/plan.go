@@ -84,6 +84,7 @@ func Build(w *record.World, f Facts) Plan {
 			Subnets: map[spec.SubnetID]spec.Subnet{}, Ports: map[spec.ENI]spec.Port{},
 			Endpoints: map[spec.EndpointKey]spec.Endpoint{}, RuleSets: map[spec.RuleSetID]spec.RuleSet{},
 			Routes: map[spec.RouteKey]spec.Route{}, Known: map[spec.ENI]bool{}, Gone: map[spec.ENI]bool{},
+			Cuts: cuts(w),
 		},
 	}}
 	for id, t := range w.Tombstones {
@@ -204,6 +205,9 @@ func (b *builder) port(x *wiring, n *record.NetworkInterface, place Place, vpc *
 		Addr: netip.PrefixFrom(primary, x.segment.CIDR.Bits()), Extra: spec.MakeAddrs(extra),
 		SourceDestCheck: n.Interface.SourceDestCheck == nil || *n.Interface.SourceDestCheck,
 		CutTracked:      vpc.Revocation == api.RevocationCut,
+	}
+	if x.port.Timeouts, err = timeouts(n.Interface.ConnectionTrackingConfiguration); err != nil {
+		return err
 	}
 	if place.Device != "" {
 		x.port.Kind, x.port.Name = spec.Tap, place.Device

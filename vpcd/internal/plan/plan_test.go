@@ -79,6 +79,21 @@ var golden = map[string]func() *world{
 		w.eni("second", "a2", "10.0.2.10", "a-default")
 		return w
 	},
+	"tracking": func() *world {
+		w := web()
+		all := w.eni("patient", "a1", "10.0.1.20", "a-default")
+		all.Interface.ConnectionTrackingConfiguration = &api.ConnectionTrackingConfiguration{
+			TcpEstablishedTimeout: api.Ptr(int32(432000)), UdpTimeout: api.Ptr(int32(30)), UdpStreamTimeout: api.Ptr(int32(180))}
+		one := w.eni("some", "a1", "10.0.1.21", "a-default")
+		one.Interface.ConnectionTrackingConfiguration = &api.ConnectionTrackingConfiguration{UdpStreamTimeout: api.Ptr(int32(60))}
+		w.eni("none", "a1", "10.0.1.22", "a-default").Interface.ConnectionTrackingConfiguration = &api.ConnectionTrackingConfiguration{}
+		lives := w.Groups["sg-a-default"].Rules[0].SecurityGroupRuleId
+		w.Revocations["vpc-a/sg-a-default/1"] = &record.Revocation{Rules: []string{"sgr-aaaaaaaa000000000", "sgr-bbbbbbbb000000000"}, Cut: true}
+		w.Revocations["vpc-a/sg-a-default/2"] = &record.Revocation{Rules: []string{"sgr-cccccccc000000000"}}
+		w.Revocations["vpc-a/sg-a-default/3"] = &record.Revocation{Rules: []string{lives[:12] + "fffffffff", "sgr-00000000000000001"}, Cut: true}
+		w.Tombstones["sg-deleted"] = &record.Tombstone{Index: 79, Cut: []string{"sgr-dddddddd000000000"}}
+		return w
+	},
 	"contradictions": contradictions,
 }
 
@@ -136,6 +151,14 @@ func withACL(entries ...string) func(*world) {
 		w.subnet("a2", "a", "10.0.2.0/24")
 		w.acl("a", entries...).Acl.Associations = []api.NetworkAclAssociation{{SubnetId: "subnet-a2"}}
 		w.eni("x", "a2", "10.0.2.9", "a-default")
+	}
+}
+
+// withTimeouts puts a workload with these timeouts into the subnet.
+func withTimeouts(tcp, udp, stream int32) func(*world) {
+	return func(w *world) {
+		w.eni("x", "a1", "10.0.1.9", "a-default").Interface.ConnectionTrackingConfiguration = &api.ConnectionTrackingConfiguration{
+			TcpEstablishedTimeout: &tcp, UdpTimeout: &udp, UdpStreamTimeout: &stream}
 	}
 }
 
@@ -214,6 +237,9 @@ func TestQuarantine(t *testing.T) {
 			w.Groups["sg-g2"].Index = w.Groups["sg-g1"].Index
 			w.eni("x", "a1", "10.0.1.9", "g1")
 		}, "sg-g1 and sg-g2 have the same index"},
+		"timeout below zero": {withTimeouts(-1, 30, 60), "its TcpEstablishedTimeout of -1 s is not from 60 to 432000"},
+		"UDP timeout of 0":   {withTimeouts(60, 0, 60), "its UdpTimeout of 0 s is not from 30 to 60"},
+		"stream too long":    {withTimeouts(60, 60, 181), "its UdpStreamTimeout of 181 s is not from 60 to 180"},
 		"seventeen groups": {func(w *world) {
 			var names []string
 			for _, r := range "abcdefghijklmnopq" {

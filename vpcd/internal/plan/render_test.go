@@ -33,6 +33,7 @@ func render(p Plan) string {
 	section(&b, "routes", h.Routes, func(k spec.RouteKey, r spec.Route) string {
 		return fmt.Sprintf("table %d %s %s", k.Table, k.Dest, map[spec.Target]string{spec.Local: "local", spec.Blackhole: "blackhole"}[r.Target])
 	})
+	section(&b, "cuts", h.Cuts, func(rule uint32, _ bool) string { return fmt.Sprintf("%08x", rule) })
 	lines(&b, "known", numbers(h.Known))
 	lines(&b, "deleted", numbers(h.Gone))
 	lines(&b, "without workload", p.Gone)
@@ -55,6 +56,9 @@ func renderPort(id spec.ENI, x spec.Port) string {
 	}
 	if x.CutTracked {
 		text += " cut"
+	}
+	if x.Timeouts != (spec.Timeouts{}) {
+		text += fmt.Sprintf(" timeouts tcp %d udp %d stream %d", x.Timeouts.TCPEstablished, x.Timeouts.UDP, x.Timeouts.UDPStream)
 	}
 	return text
 }

@@ -23,7 +23,7 @@ func newWorld() *world {
 		World: &record.World{
 			Revision: 7, Vpcs: map[string]*record.Vpc{}, Subnets: map[string]*record.Subnet{},
 			Interfaces: map[string]*record.NetworkInterface{}, Groups: map[string]*record.SecurityGroup{},
-			Tables: map[string]*record.RouteTable{}, Acls: map[string]*record.NetworkAcl{}, Lists: map[string]*record.PrefixList{}, Tombstones: map[string]*record.Tombstone{},
+			Tables: map[string]*record.RouteTable{}, Acls: map[string]*record.NetworkAcl{}, Lists: map[string]*record.PrefixList{}, Tombstones: map[string]*record.Tombstone{}, Revocations: map[string]*record.Revocation{},
 		},
 		facts: Facts{Host: "h1", MTU: 1450, Places: map[string]Place{}},
 	}

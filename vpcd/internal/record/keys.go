@@ -30,6 +30,8 @@ const (
 	AccessKeys = Root + "accesskey/"
 	// Revisions of prefix lists: + list id + "/" + 16 hex digits, see RevisionKey.
 	Revisions = Root + "plrev/"
+	// Revocations of rules: + VPC id + "/" + group id + "/" + an id of its own.
+	Revocations = Root + "revoked/"
 	// Statuses are written by hosts; they never wake the planner.
 	Statuses = Root + "status/"
 )
@@ -61,6 +63,9 @@ func RevisionKey(list string, version int64) string {
 	return fmt.Sprintf("%s%s/%016x", Revisions, list, version)
 }
 
+// RevocationsOf is the prefix of all revocations of one group.
+func RevocationsOf(vpc, group string) string { return Revocations + vpc + "/" + group + "/" }
+
 // TombstoneKey confirms the deletion of the record with this id.
 func TombstoneKey(id string) string { return Tombstones + id }
 
@@ -82,6 +87,7 @@ var kinds = map[string]func() any{
 	"limit":     func() any { return new(Limit) },
 	"token":     func() any { return new(Token) },
 	"accesskey": func() any { return new(AccessKey) },
+	"revoked":   func() any { return new(Revocation) },
 	"status":    func() any { return new(HostStatus) },
 }
 

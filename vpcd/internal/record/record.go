@@ -137,6 +137,23 @@ type Address struct {
 type Tombstone struct {
 	Index uint32
 	Time  string // RFC 3339
+	// Cut are rules of a group whose Revocation went with it before every host
+	// had obeyed.
+	Cut []string `json:",omitempty"`
+}
+
+// Revocation remembers which rules one call has taken out of a group, or which
+// of them it has cut: who asks for their flows later must not be able to name
+// the rules of others.
+type Revocation struct {
+	// Rules by id; an id never comes back.
+	Rules []string
+	// Cut: their tracked flows end. Otherwise they go on, as with AWS.
+	Cut  bool   `json:",omitempty"`
+	Time string // RFC 3339
+	// Created is the store revision that the call read: a host that has applied
+	// no later one cannot know it.
+	Created int64
 }
 
 // HostStatus is what a host last reported.

@@ -16,7 +16,7 @@ import (
 var prefixes = map[string]any{
 	Vpcs: Vpc{}, Subnets: Subnet{}, Interfaces: NetworkInterface{}, Groups: SecurityGroup{}, Tables: RouteTable{},
 	Acls: NetworkAcl{}, Lists: PrefixList{}, Revisions: PrefixListRevision{}, Instances: Instance{}, Counters: Counter{},
-	Addresses: Address{}, Tombstones: Tombstone{}, Guards: Guard{}, Limits: Limit{}, Tokens: Token{}, AccessKeys: AccessKey{},
+	Addresses: Address{}, Tombstones: Tombstone{}, Guards: Guard{}, Limits: Limit{}, Tokens: Token{}, AccessKeys: AccessKey{}, Revocations: Revocation{},
 	Statuses: HostStatus{},
 }
 
@@ -149,6 +149,12 @@ func TestParseAddressKeyRefuses(t *testing.T) {
 		if a, err := ParseAddressKey(key); err == nil {
 			t.Errorf("%q is %s", key, a)
 		}
+	}
+}
+
+func TestRevocationsOf(t *testing.T) {
+	if have := RevocationsOf("vpc-1", "sg-2"); have != Revocations+"vpc-1/sg-2/" {
+		t.Errorf("%q", have)
 	}
 }
 

@@ -11,4 +11,6 @@ type World struct {
 	Acls       map[string]*NetworkAcl
 	Lists      map[string]*PrefixList
 	Tombstones map[string]*Tombstone
+	// Revocations are by VPC, group and their own id, with slashes between.
+	Revocations map[string]*Revocation
 }
