@@ -137,6 +137,15 @@ type reader struct {
 	flows []dataplane.Flow
 	drops []dataplane.Drop
 	hits  []dataplane.Hit
+	// tracked are flows by interface and rule.
+	tracked []trackedFlow
+	usage   map[spec.ENI]dataplane.Usage
+	fail    error
+}
+
+type trackedFlow struct {
+	eni  spec.ENI
+	rule uint32
 }
 
 func (r reader) Flows(keep func(spec.ENI) bool, limit int) ([]dataplane.Flow, error) {
@@ -149,12 +158,17 @@ func (r reader) Flows(keep func(spec.ENI) bool, limit int) ([]dataplane.Flow, er
 	return out, nil
 }
 
-func (r reader) TrackedBy(keep func(spec.ENI) bool, _ map[uint32]bool) (int, error) {
-	list, err := r.Flows(keep, len(r.flows))
-	return len(list), err
+func (r reader) TrackedBy(keep func(spec.ENI) bool, rules map[uint32]bool) (int, error) {
+	n := 0
+	for _, f := range r.tracked {
+		if keep(f.eni) && rules[f.rule] {
+			n++
+		}
+	}
+	return n, r.fail
 }
 
-func (r reader) Usage() (map[spec.ENI]dataplane.Usage, error) { return nil, nil }
+func (r reader) Usage() (map[spec.ENI]dataplane.Usage, error) { return r.usage, r.fail }
 
 func (r reader) Drops() ([]dataplane.Drop, error) { return r.drops, nil }
 

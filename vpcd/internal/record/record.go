@@ -151,9 +151,6 @@ type Revocation struct {
 	// Cut: their tracked flows end. Otherwise they go on, as with AWS.
 	Cut  bool   `json:",omitempty"`
 	Time string // RFC 3339
-	// Created is the store revision that the call read: a host that has applied
-	// no later one cannot know it.
-	Created int64
 }
 
 // HostStatus is what a host last reported.

@@ -60,6 +60,10 @@ var networkExamples = []func(*side) any{
 	func(s *side) any { return &api.DescribeRuleHitsRequest{GroupIds: []string{s.group}} },
 	func(s *side) any { return &api.DescribeRuleHitsRequest{NetworkAclIds: []string{s.acl}} },
 	func(*side) any { return &api.DescribeRuleHitsRequest{} },
+	func(s *side) any {
+		return &api.DescribeNetworkInterfaceStatisticsRequest{NetworkInterfaceIds: []string{s.used}}
+	},
+	func(*side) any { return &api.DescribeNetworkInterfaceStatisticsRequest{} },
 	func(s *side) any { return &api.DescribeFlowsRequest{NetworkInterfaceIds: []string{s.used}} },
 	func(*side) any { return &api.DescribeFlowsRequest{} },
 

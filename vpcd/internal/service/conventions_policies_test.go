@@ -29,6 +29,16 @@ var policyExamples = []func(*side) any{
 		return &api.RevokeSecurityGroupIngressRequest{GroupId: s.group, SecurityGroupRuleIds: []string{in}}
 	},
 	func(s *side) any {
+		in, _ := s.newRule(s.group)
+		return &api.RevokeSecurityGroupIngressRequest{GroupId: s.group, SecurityGroupRuleIds: []string{in}, CutTracked: api.Ptr(true)}
+	},
+	func(s *side) any {
+		return &api.CutFlowsRequest{GroupId: s.group, SecurityGroupRuleIds: []string{s.newRevoked()}}
+	},
+	func(s *side) any {
+		return &api.DescribeRuleFlowsRequest{GroupId: s.group, SecurityGroupRuleIds: []string{s.rule, s.newRevoked()}}
+	},
+	func(s *side) any {
 		perms := s.freePermission(s.newGroup())
 		as[api.AuthorizeSecurityGroupIngressResult](s, &api.AuthorizeSecurityGroupIngressRequest{GroupId: s.group, IpPermissions: perms})
 		return &api.RevokeSecurityGroupIngressRequest{GroupId: s.group, IpPermissions: perms}

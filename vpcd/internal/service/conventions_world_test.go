@@ -60,6 +60,7 @@ func newSides(t *testing.T) (a, b *side) {
 			id := eni.Interface.NetworkInterfaceId
 			h.drops = append(h.drops, api.Drop{NetworkInterfaceId: id})
 			h.flows = append(h.flows, api.Flow{NetworkInterfaceId: id})
+			h.statistics = append(h.statistics, api.NetworkInterfaceStatistics{NetworkInterfaceId: id})
 		}
 		h.hits = append(h.hits, api.RuleHit{GroupId: s.group, SecurityGroupRuleId: s.rule}, api.RuleHit{NetworkAclId: s.acl, RuleNumber: api.Ptr(int32(100))})
 	}
@@ -137,6 +138,13 @@ func (s *side) newRule(group string) (ingress, egress string) {
 	in := as[api.AuthorizeSecurityGroupIngressResult](s, &api.AuthorizeSecurityGroupIngressRequest{GroupId: group, IpPermissions: s.freePermission(group)})
 	out := as[api.AuthorizeSecurityGroupEgressResult](s, &api.AuthorizeSecurityGroupEgressRequest{GroupId: group, IpPermissions: s.freePermission(group)})
 	return in.SecurityGroupRules[0].SecurityGroupRuleId, out.SecurityGroupRules[0].SecurityGroupRuleId
+}
+
+// newRevoked is a rule of s.group that is revoked already.
+func (s *side) newRevoked() string {
+	in, _ := s.newRule(s.group)
+	as[api.RevokeSecurityGroupIngressResult](s, &api.RevokeSecurityGroupIngressRequest{GroupId: s.group, SecurityGroupRuleIds: []string{in}})
+	return in
 }
 
 // freePermission allows what no rule allows yet, to the group from.

@@ -24,7 +24,8 @@
 // DeleteSubnet lists the claims under guard. The entries and associations of an
 // ACL are guarded by its record; a replacement reads and writes both ACLs. What
 // may name a group or a prefix list is listed under guard where that is deleted
-// or a list grows, and who names one reads it under guard. A record that is read and written
+// or a list grows, and who names one reads it under guard. Revocations are listed
+// under guard where their group is deleted. A record that is read and written
 // back is read through the transaction, which guards its key.
 //
 // # What a reviewer should check

@@ -162,6 +162,20 @@ type answers struct {
 	asked     []string
 	confirmed int
 	err       error
+	// tracked answers TrackedFlows, which was asked for rules.
+	tracked    int
+	rules      []string
+	statistics []api.NetworkInterfaceStatistics
+}
+
+func (a *answers) TrackedFlows(_ context.Context, ids, rules []string) (int, error) {
+	a.asked, a.rules = ids, rules
+	return a.tracked, a.err
+}
+
+func (a *answers) Statistics(_ context.Context, ids []string) ([]api.NetworkInterfaceStatistics, error) {
+	a.asked = ids
+	return a.statistics, a.err
 }
 
 func (a *answers) Verify(context.Context) ([]api.Drift, error) { return a.drifts, a.err }

@@ -16,9 +16,11 @@ import (
 
 // knownEverywhere is the revision that every host has applied: records created
 // at or after it are not in some kernel yet.
-func (v view) knownEverywhere() int64 {
+func (v view) knownEverywhere() int64 { return knownEverywhere(v.r) }
+
+func knownEverywhere(r store.Reader) int64 {
 	known := int64(math.MaxInt64)
-	for _, status := range store.List[*record.HostStatus](v.r, record.Statuses) {
+	for _, status := range store.List[*record.HostStatus](r, record.Statuses) {
 		known = min(known, api.Val(status.Host.AppliedRevision))
 	}
 	return known

@@ -15,6 +15,7 @@ type ruleRequest struct {
 	permissions        []api.IpPermission
 	flat               flatPermission
 	ruleIDs            []string
+	cut                bool // the tracked flows of what is revoked
 	tags               []api.TagSpecification
 }
 

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -33,8 +34,26 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// reap removes tombstones that every host has obeyed and that are old.
+// reap removes what every host has obeyed and that is old.
 func (s *Service) reap(ctx context.Context) error {
+	return errors.Join(s.reapTombstones(ctx), s.reapCuts(ctx))
+}
+
+func (s *Service) reapCuts(ctx context.Context) error {
+	old := s.oldCuts()
+	if len(old) == 0 {
+		return nil
+	}
+	_, err := s.store.Update(ctx, func(tx *store.Tx) error {
+		for _, key := range old {
+			tx.Delete(key)
+		}
+		return nil
+	})
+	return err
+}
+
+func (s *Service) reapTombstones(ctx context.Context) error {
 	known := s.view(Caller{}).knownEverywhere()
 	_, err := s.store.Update(ctx, func(tx *store.Tx) error {
 		var doomed []string

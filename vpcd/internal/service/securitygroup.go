@@ -204,8 +204,7 @@ func (s *Service) deleteSecurityGroup(ctx context.Context, who Caller, in *api.D
 				Hint:    "take the group off these interfaces and revoke the rules that name it, then delete it",
 			}
 		}
-		c.tx.Delete(record.Groups + g.Group.GroupId)
-		c.bury(g.Group.GroupId, g.Index)
+		c.dropGroup(g)
 		return nil
 	})
 	if err != nil {

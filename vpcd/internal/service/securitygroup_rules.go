@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
@@ -134,35 +135,42 @@ func wantedAt(wanted []wantedRule, p permission) string {
 // revokeSecurityGroupIngress removes rules by id or by what they allow; their
 // descriptions do not matter.
 func (s *Service) revokeSecurityGroupIngress(ctx context.Context, who Caller, in *api.RevokeSecurityGroupIngressRequest) (*api.RevokeSecurityGroupIngressResult, int64, error) {
-	unknown, revision, err := s.revoke(ctx, who, in.DryRun, &ruleRequest{
+	out, revision, err := s.revoke(ctx, who, in.DryRun, &ruleRequest{
 		groupID: in.GroupId, groupName: in.GroupName,
-		permissions: in.IpPermissions, ruleIDs: in.SecurityGroupRuleIds,
+		permissions: in.IpPermissions, ruleIDs: in.SecurityGroupRuleIds, cut: api.Val(in.CutTracked),
 		flat: flatPermission{in.IpProtocol, in.FromPort, in.ToPort, in.CidrIp, in.SourceSecurityGroupName, in.SourceSecurityGroupOwnerId},
 	})
 	if err != nil {
 		return nil, 0, err
 	}
-	return &api.RevokeSecurityGroupIngressResult{Return: api.Ptr(true), UnknownIpPermissions: unknown}, revision, nil
+	return &api.RevokeSecurityGroupIngressResult{Return: api.Ptr(true), UnknownIpPermissions: out.unknown, SecurityGroupRuleIds: out.rules}, revision, nil
 }
 
 func (s *Service) revokeSecurityGroupEgress(ctx context.Context, who Caller, in *api.RevokeSecurityGroupEgressRequest) (*api.RevokeSecurityGroupEgressResult, int64, error) {
-	unknown, revision, err := s.revoke(ctx, who, in.DryRun, &ruleRequest{
+	out, revision, err := s.revoke(ctx, who, in.DryRun, &ruleRequest{
 		egress: true, groupID: in.GroupId,
-		permissions: in.IpPermissions, ruleIDs: in.SecurityGroupRuleIds,
+		permissions: in.IpPermissions, ruleIDs: in.SecurityGroupRuleIds, cut: api.Val(in.CutTracked),
 		flat: flatPermission{in.IpProtocol, in.FromPort, in.ToPort, in.CidrIp, in.SourceSecurityGroupName, in.SourceSecurityGroupOwnerId},
 	})
 	if err != nil {
 		return nil, 0, err
 	}
-	return &api.RevokeSecurityGroupEgressResult{Return: api.Ptr(true), UnknownIpPermissions: unknown}, revision, nil
+	return &api.RevokeSecurityGroupEgressResult{Return: api.Ptr(true), UnknownIpPermissions: out.unknown, SecurityGroupRuleIds: out.rules}, revision, nil
+}
+
+// revocation is what became of a request: permissions that match no rule, and
+// the ids of the rules that are gone.
+type revocation struct {
+	unknown []api.IpPermission
+	rules   []string
 }
 
 // revoke removes all rules that a request names, or none. In a default VPC EC2
 // reports the permissions that match no rule instead of failing.
-func (s *Service) revoke(ctx context.Context, who Caller, dryRun *bool, in *ruleRequest) ([]api.IpPermission, int64, error) {
-	var unknown []api.IpPermission
+func (s *Service) revoke(ctx context.Context, who Caller, dryRun *bool, in *ruleRequest) (revocation, int64, error) {
+	var out revocation
 	revision, err := s.mutate(ctx, who, dryRun, func(c *change) error {
-		unknown = nil
+		out = revocation{}
 		g, err := findGroup(c.tx, who, in.groupID, in.groupName)
 		if err != nil {
 			return err
@@ -179,17 +187,15 @@ func (s *Service) revoke(ctx context.Context, who Caller, dryRun *bool, in *rule
 			if !api.Val(vpc.Vpc.IsDefault) {
 				return noSuchPermission(g, missing[0])
 			}
-			unknown = unmatched(g, missing)
+			out.unknown = unmatched(g, missing)
 		}
+		out.rules = slices.Sorted(maps.Keys(gone))
 		next := *g
 		next.Rules = slices.DeleteFunc(slices.Clone(g.Rules), func(r api.SecurityGroupRule) bool { return gone[r.SecurityGroupRuleId] })
 		c.tx.Put(record.Groups+g.Group.GroupId, &next)
-		return nil
+		return c.revoked(g, out.rules, in.cut, "CutTracked")
 	})
-	if err != nil {
-		return nil, 0, err
-	}
-	return unknown, revision, nil
+	return out, revision, err
 }
 
 // named are the rules of g that a request names, by id or by permission, and

@@ -253,7 +253,7 @@ func interfacesIn(r store.Reader, subnetID string) []*record.NetworkInterface {
 // either way, and its own action then finds it gone.
 func (in content) remove(c *change) {
 	for _, v := range in.groups {
-		c.drop(record.Groups, v.Group.GroupId, v.Index)
+		c.dropGroup(v)
 	}
 	for _, v := range in.tables {
 		c.drop(record.Tables, v.Table.RouteTableId, v.Index)
