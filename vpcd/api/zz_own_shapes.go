@@ -142,17 +142,6 @@ type DescribeNetworkInterfaceStatisticsResult struct {
 	NetworkInterfaceStatistics []NetworkInterfaceStatistics `json:"NetworkInterfaceStatistics" ec2:"query=NetworkInterfaceStatisticsSet,xml=networkInterfaceStatisticsSet,item=item"`
 }
 
-// DescribeRuleFlowsRequest is the request of action DescribeRuleFlows.
-type DescribeRuleFlowsRequest struct {
-	GroupId              string   `json:"GroupId,omitempty" ec2:"query=GroupId,xml=GroupId,required"`
-	SecurityGroupRuleIds []string `json:"SecurityGroupRuleIds,omitempty" ec2:"query=SecurityGroupRuleId,xml=SecurityGroupRuleId,item=item,required"`
-}
-
-// DescribeRuleFlowsResult is the result of action DescribeRuleFlows.
-type DescribeRuleFlowsResult struct {
-	Flows *int64 `json:"Flows,omitempty" ec2:"query=Flows,xml=flows"`
-}
-
 // DescribeRuleHitsRequest is the request of action DescribeRuleHits.
 type DescribeRuleHitsRequest struct {
 	GroupIds      []string `json:"GroupIds,omitempty" ec2:"query=GroupId,xml=GroupId,item=groupId"`
@@ -222,6 +211,17 @@ type GetEnvironmentResult struct {
 	Region          string `json:"Region,omitempty" ec2:"query=Region,xml=region"`
 	AccessKeyId     string `json:"AccessKeyId,omitempty" ec2:"query=AccessKeyId,xml=accessKeyId"`
 	SecretAccessKey string `json:"SecretAccessKey,omitempty" ec2:"query=SecretAccessKey,xml=secretAccessKey"`
+}
+
+// GetRuleFlowsRequest is the request of action GetRuleFlows.
+type GetRuleFlowsRequest struct {
+	GroupId              string   `json:"GroupId,omitempty" ec2:"query=GroupId,xml=GroupId,required"`
+	SecurityGroupRuleIds []string `json:"SecurityGroupRuleIds,omitempty" ec2:"query=SecurityGroupRuleId,xml=SecurityGroupRuleId,item=item,required"`
+}
+
+// GetRuleFlowsResult is the result of action GetRuleFlows.
+type GetRuleFlowsResult struct {
+	Flows *int64 `json:"Flows,omitempty" ec2:"query=Flows,xml=flows"`
 }
 
 // Host is the shape of that name.

@@ -22,11 +22,9 @@ type Host interface {
 	// Flows lists live flows of the named interfaces in order of their ids, at
 	// most limit of those after one.
 	Flows(ctx context.Context, interfaces []string, after FlowID, limit int) ([]api.Flow, error)
-	// TrackedFlows counts live flows of the named interfaces that these rules of
-	// security groups, by id, have let in and that outlive them.
+	// TrackedFlows counts live flows there that outlive these rules, by id.
 	TrackedFlows(ctx context.Context, interfaces, rules []string) (int, error)
-	// Statistics returns the counters of those of the named interfaces that are
-	// in the kernel.
+	// Statistics returns the counters of named interfaces that it has.
 	Statistics(ctx context.Context, interfaces []string) ([]api.NetworkInterfaceStatistics, error)
 	// Resolve checks that a target can be attached under the name ifname and,
 	// with defaultRoute, that its namespace has no default route yet. Errors

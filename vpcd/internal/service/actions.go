@@ -120,7 +120,7 @@ func (s *Service) Handlers() map[string]Handler {
 		"VerifyHost":                                 action(s.verifyHost),
 		"ConfirmHost":                                action(s.confirmHost),
 		"DescribeRuleHits":                           action(s.describeRuleHits),
-		"DescribeRuleFlows":                          action(s.describeRuleFlows),
+		"GetRuleFlows":                               action(s.getRuleFlows),
 		"CutFlows":                                   action(s.cutFlows),
 		"DescribeDrops":                              action(s.describeDrops),
 		"DescribeFlows":                              action(s.describeFlows),

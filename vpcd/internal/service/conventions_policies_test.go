@@ -36,7 +36,7 @@ var policyExamples = []func(*side) any{
 		return &api.CutFlowsRequest{GroupId: s.group, SecurityGroupRuleIds: []string{s.newRevoked()}}
 	},
 	func(s *side) any {
-		return &api.DescribeRuleFlowsRequest{GroupId: s.group, SecurityGroupRuleIds: []string{s.rule, s.newRevoked()}}
+		return &api.GetRuleFlowsRequest{GroupId: s.group, SecurityGroupRuleIds: []string{s.rule, s.newRevoked()}}
 	},
 	func(s *side) any {
 		perms := s.freePermission(s.newGroup())

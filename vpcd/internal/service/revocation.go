@@ -148,10 +148,10 @@ func checkRevoked(r store.Reader, g *record.SecurityGroup, ids []string, living 
 	return nil
 }
 
-// describeRuleFlows counts live tracked flows of the caller's interfaces that
+// getRuleFlows counts live tracked flows of the caller's interfaces that
 // rules of one group have let in, whether the rules are there or revoked: those
 // that go on without them. Errors are those of cutFlows.
-func (s *Service) describeRuleFlows(ctx context.Context, who Caller, in *api.DescribeRuleFlowsRequest) (*api.DescribeRuleFlowsResult, int64, error) {
+func (s *Service) getRuleFlows(ctx context.Context, who Caller, in *api.GetRuleFlowsRequest) (*api.GetRuleFlowsResult, int64, error) {
 	v := s.view(who)
 	g, err := getGroup(v.r, who, in.GroupId)
 	if err != nil {
@@ -182,5 +182,5 @@ func (s *Service) describeRuleFlows(ctx context.Context, who Caller, in *api.Des
 			return nil, 0, hostError(err)
 		}
 	}
-	return &api.DescribeRuleFlowsResult{Flows: api.Ptr(int64(n))}, v.revision(), nil
+	return &api.GetRuleFlowsResult{Flows: api.Ptr(int64(n))}, v.revision(), nil
 }

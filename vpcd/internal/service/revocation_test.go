@@ -123,7 +123,7 @@ func TestRuleFlows(t *testing.T) {
 	r := b.allowed(web, 1, 2)
 	b.revoke(web, false, r[0])
 	count := func() int64 {
-		return *do[api.DescribeRuleFlowsResult](b, &api.DescribeRuleFlowsRequest{GroupId: web, SecurityGroupRuleIds: r}).Flows
+		return *do[api.GetRuleFlowsResult](b, &api.GetRuleFlowsRequest{GroupId: web, SecurityGroupRuleIds: r}).Flows
 	}
 	if n := count(); n != 0 || h.asked != nil {
 		t.Errorf("%d flows of nobody, asked of %v", n, h.asked)
@@ -142,11 +142,11 @@ func TestRuleFlows(t *testing.T) {
 		{alice, web, "x", "InvalidSecurityGroupRuleId.Malformed", "SecurityGroupRuleIds.0", "no id"},
 		{bob, web, r[0], "InvalidGroup.NotFound", "GroupId", "of another account"},
 	} {
-		_, _, err := b.call(row.who, "DescribeRuleFlows", &api.DescribeRuleFlowsRequest{GroupId: row.group, SecurityGroupRuleIds: []string{row.rule}})
+		_, _, err := b.call(row.who, "GetRuleFlows", &api.GetRuleFlowsRequest{GroupId: row.group, SecurityGroupRuleIds: []string{row.rule}})
 		refused(t, err, row.code, row.field)
 	}
 	h.err = errors.New("the kernel said no")
-	_, _, err := b.call(alice, "DescribeRuleFlows", &api.DescribeRuleFlowsRequest{GroupId: web, SecurityGroupRuleIds: r})
+	_, _, err := b.call(alice, "GetRuleFlows", &api.GetRuleFlowsRequest{GroupId: web, SecurityGroupRuleIds: r})
 	refused(t, err, "InternalError", "")
 	// Where a VPC cuts, nothing goes on: also what the table still has.
 	do[api.ModifyVpcOptionsResult](b, &api.ModifyVpcOptionsRequest{VpcId: vpc.VpcId, Revocation: "cut"})
