@@ -159,7 +159,7 @@ func (s *session) ruleSteps(groups []api.SecurityGroup) ([]step, error) {
 				continue
 			}
 			out = append(out, step{fmt.Sprintf("revoke %s on %s (%s)", ruleText(&r, going), groupObject(&groups[i]), r.SecurityGroupRuleId), func() error {
-				_, err := s.revoke(r.GroupId, api.Val(r.IsEgress), nil, []string{r.SecurityGroupRuleId})
+				_, err := s.revoke(&revocation{group: object{id: r.GroupId}}, api.Val(r.IsEgress), nil, []string{r.SecurityGroupRuleId})
 				return err
 			}})
 		}

@@ -21,7 +21,7 @@ func (s *session) eniCommand() *cobra.Command {
 	s.completeArgs(show, eniNoun)
 	s.completeArgs(rm, eniNoun)
 	return group("eni", "Network interfaces", "  vpc eni list --vpc prod",
-		s.eniAdd(), list, show, s.eniSet(), rm, s.eniAddIP(), s.eniRemoveIP())
+		s.eniAdd(), list, show, s.eniSet(), rm, s.eniStats(), s.eniAddIP(), s.eniRemoveIP())
 }
 
 // eniOptions are the flags of eni add.

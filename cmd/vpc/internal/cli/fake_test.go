@@ -49,7 +49,10 @@ type daemon struct {
 	drifts    []api.Drift
 	drops     []api.Drop
 	hits      []api.RuleHit
-	keys      []api.AccessKey
+	// flows is how many tracked flows any rules have; a cut ends them.
+	flows      int64
+	statistics []api.NetworkInterfaceStatistics
+	keys       []api.AccessKey
 	// environment answers GetEnvironment.
 	environment api.GetEnvironmentResult
 }
@@ -182,6 +185,12 @@ func (d *daemon) change(req any) (any, *api.Error) {
 		return &api.AuthorizeSecurityGroupIngressResult{SecurityGroupRules: d.addRules(r.GroupId, false, r.IpPermissions)}, nil
 	case *api.AuthorizeSecurityGroupEgressRequest:
 		return &api.AuthorizeSecurityGroupEgressResult{SecurityGroupRules: d.addRules(r.GroupId, true, r.IpPermissions)}, nil
+	case *api.RevokeSecurityGroupIngressRequest:
+		return &api.RevokeSecurityGroupIngressResult{SecurityGroupRuleIds: d.revoked(r.GroupId, r.SecurityGroupRuleIds, api.Val(r.CutTracked))}, nil
+	case *api.RevokeSecurityGroupEgressRequest:
+		return &api.RevokeSecurityGroupEgressResult{SecurityGroupRuleIds: d.revoked(r.GroupId, r.SecurityGroupRuleIds, api.Val(r.CutTracked))}, nil
+	case *api.CutFlowsRequest:
+		d.flows = 0
 	case *api.CreateNetworkInterfaceRequest:
 		e := d.addInterface(r.SubnetId, r.PrivateIpAddress, tagsOf(r.TagSpecifications))
 		return &api.CreateNetworkInterfaceResult{NetworkInterface: &e}, nil
@@ -246,6 +255,21 @@ func (d *daemon) addRules(groupID string, egress bool, all []api.IpPermission) (
 	}
 	d.rules = append(d.rules, out...)
 	return out
+}
+
+// revoked names the rules of a group that a call takes away: those that it
+// names, or its first. They stay.
+func (d *daemon) revoked(groupID string, ids []string, cut bool) []string {
+	if cut {
+		d.flows = 0
+	}
+	for _, r := range d.rules {
+		if r.GroupId == groupID && len(ids) == 0 {
+			ids = append(ids, r.SecurityGroupRuleId)
+			break
+		}
+	}
+	return ids
 }
 
 func (d *daemon) addInterface(subnetID, address string, tags []api.Tag) api.NetworkInterface {
@@ -368,6 +392,12 @@ func (d *daemon) read(req any) (any, *api.Error) {
 	case *api.DescribeRuleHitsRequest:
 		return &api.DescribeRuleHitsResult{RuleHits: slices.DeleteFunc(slices.Clone(d.hits), func(h api.RuleHit) bool {
 			return !slices.Contains(r.GroupIds, h.GroupId) && !slices.Contains(r.NetworkAclIds, h.NetworkAclId)
+		})}, nil
+	case *api.GetRuleFlowsRequest:
+		return &api.GetRuleFlowsResult{Flows: &d.flows}, nil
+	case *api.DescribeNetworkInterfaceStatisticsRequest:
+		return &api.DescribeNetworkInterfaceStatisticsResult{NetworkInterfaceStatistics: slices.DeleteFunc(slices.Clone(d.statistics), func(n api.NetworkInterfaceStatistics) bool {
+			return len(r.NetworkInterfaceIds) > 0 && !slices.Contains(r.NetworkInterfaceIds, n.NetworkInterfaceId)
 		})}, nil
 	case *api.VerifyHostRequest:
 		return &api.VerifyHostResult{Clean: api.Ptr(len(d.drifts) == 0), Drifts: append([]api.Drift{}, d.drifts...)}, nil

@@ -81,21 +81,25 @@ func (s *session) allowed(res any, o object, rules []api.SecurityGroupRule) erro
 
 func (s *session) sgRevoke() *cobra.Command {
 	var f ruleFlags
+	var cut bool
 	cmd := verb("revoke GROUP (--in PROTO --from PEER | --out PROTO --to PEER) | revoke RULE…", "Remove rules",
-		"vpc sg revoke web --in tcp/443 --from 0.0.0.0/0\nvpc sg revoke sgr-0123456789abcdef0", args(1, anyNumber),
+		"vpc sg revoke web --in tcp/443 --from 0.0.0.0/0\nvpc sg revoke sgr-0123456789abcdef0 --cut", args(1, anyNumber),
 		func(_ *cobra.Command, a []string) error {
 			if strings.HasPrefix(a[0], rulePrefix) {
-				return s.revokeIDs(a)
+				return s.revokeIDs(a, cut)
 			}
-			return s.revokeLike(a, &f)
+			return s.revokeLike(a, &f, cut)
 		})
+	cmd.Long = "Remove rules, by what they say or by their ids.\n\n" + cutHelp +
+		" The command says how many go on; --cut ends them with the rule."
 	f.add(cmd)
+	cmd.Flags().BoolVar(&cut, "cut", false, "end the tracked flows that the rules have let in")
 	s.completeArgs(cmd, sgNoun)
 	return cmd
 }
 
 // revokeLike removes the rules that the flags describe.
-func (s *session) revokeLike(a []string, f *ruleFlags) error {
+func (s *session) revokeLike(a []string, f *ruleFlags, cut bool) error {
 	if len(a) > 1 {
 		return usagef("give one group, or rules by id")
 	}
@@ -110,7 +114,11 @@ func (s *session) revokeLike(a []string, f *ruleFlags) error {
 	if peers, err = s.resolvePeers(peers, o.vpc); err != nil {
 		return err
 	}
-	res, err := s.revoke(o.id, egress, permissions(all, peers, ""), nil)
+	r := revocation{group: o, cut: cut}
+	if cut {
+		s.flowsBefore(&r, s.rulesLike(o.id, egress, all, peers))
+	}
+	res, err := s.revoke(&r, egress, permissions(all, peers, ""), nil)
 	if err != nil {
 		return doing("remove a rule from "+o.String(), err)
 	}
@@ -119,38 +127,65 @@ func (s *session) revokeLike(a []string, f *ruleFlags) error {
 	if egress {
 		way, word, ends, protocols = "out", "to", f.to, f.out
 	}
-	return s.done(res, o, fmt.Sprintf("no longer allows %s %s %s %s", way, strings.Join(protocols, ", "), word, strings.Join(ends, ", ")))
+	if err := s.done(res, o, fmt.Sprintf("no longer allows %s %s %s %s", way, strings.Join(protocols, ", "), word, strings.Join(ends, ", "))); err != nil {
+		return err
+	}
+	s.sayFlows(r)
+	return nil
 }
 
 // revoke removes rules by what they say or by their ids, not both.
-func (s *session) revoke(groupID string, egress bool, rules []api.IpPermission, ids []string) (any, error) {
-	if egress {
-		return change[api.RevokeSecurityGroupEgressResult](s, "RevokeSecurityGroupEgress",
-			&api.RevokeSecurityGroupEgressRequest{GroupId: groupID, IpPermissions: rules, SecurityGroupRuleIds: ids})
+func (s *session) revoke(r *revocation, egress bool, rules []api.IpPermission, ids []string) (any, error) {
+	// What is not asked for is left out: EC2 has no such parameter.
+	var cut *bool
+	if r.cut {
+		cut = &r.cut
 	}
-	return change[api.RevokeSecurityGroupIngressResult](s, "RevokeSecurityGroupIngress",
-		&api.RevokeSecurityGroupIngressRequest{GroupId: groupID, IpPermissions: rules, SecurityGroupRuleIds: ids})
+	if egress {
+		res, err := change[api.RevokeSecurityGroupEgressResult](s, "RevokeSecurityGroupEgress",
+			&api.RevokeSecurityGroupEgressRequest{GroupId: r.group.id, IpPermissions: rules, SecurityGroupRuleIds: ids, CutTracked: cut})
+		if err != nil {
+			return nil, err
+		}
+		r.gone = res.SecurityGroupRuleIds
+		return res, nil
+	}
+	res, err := change[api.RevokeSecurityGroupIngressResult](s, "RevokeSecurityGroupIngress",
+		&api.RevokeSecurityGroupIngressRequest{GroupId: r.group.id, IpPermissions: rules, SecurityGroupRuleIds: ids, CutTracked: cut})
+	if err != nil {
+		return nil, err
+	}
+	r.gone = res.SecurityGroupRuleIds
+	return res, nil
 }
 
 // revokeIDs removes rules by their ids, wherever they are.
-func (s *session) revokeIDs(ids []string) error {
+func (s *session) revokeIDs(ids []string, cut bool) error {
 	found, err := ask[api.DescribeSecurityGroupRulesResult](s, "DescribeSecurityGroupRules",
 		&api.DescribeSecurityGroupRulesRequest{SecurityGroupRuleIds: ids})
 	if err != nil {
 		return doing("find rule "+strings.Join(ids, ", "), err)
 	}
 	var all []func() error
-	for _, r := range found.SecurityGroupRules {
-		all = append(all, func() error {
-			o := object{kind: "rule", id: r.SecurityGroupRuleId}
-			res, err := s.revoke(r.GroupId, api.Val(r.IsEgress), nil, []string{r.SecurityGroupRuleId})
-			if err != nil {
-				return doing("remove "+o.String(), err)
-			}
-			return s.done(res, o, "removed from sg "+r.GroupId)
-		})
+	for i := range found.SecurityGroupRules {
+		all = append(all, func() error { return s.revokeID(&found.SecurityGroupRules[i], cut) })
 	}
 	return s.steps(all...)
+}
+
+func (s *session) revokeID(rule *api.SecurityGroupRule, cut bool) error {
+	o, ids := object{kind: "rule", id: rule.SecurityGroupRuleId}, []string{rule.SecurityGroupRuleId}
+	r := revocation{group: object{kind: sgNoun.word, id: rule.GroupId}, cut: cut}
+	s.flowsBefore(&r, ids)
+	res, err := s.revoke(&r, api.Val(rule.IsEgress), nil, ids)
+	if err != nil {
+		return doing("remove "+o.String(), err)
+	}
+	if err := s.done(res, o, "removed from sg "+rule.GroupId); err != nil {
+		return err
+	}
+	s.sayFlows(r)
+	return nil
 }
 
 func (s *session) sgSet() *cobra.Command {

@@ -133,10 +133,14 @@ func TestRequests(t *testing.T) {
 		"eni add-ip spare --count 2 --reassign": {`AssignPrivateIpAddresses {"AllowReassignment":true,"NetworkInterfaceId":"` + eni + `","SecondaryPrivateIpAddressCount":2}`},
 		"sg add x --vpc prod --tag a=b": {
 			`CreateSecurityGroup {"Description":"x","GroupName":"x","VpcId":"vpc-00000000000000001","TagSpecifications":[{"ResourceType":"security-group","Tags":[{"Key":"a","Value":"b"}]}]}`},
-		"sg revoke sgr-00000000000000007": {`RevokeSecurityGroupIngress {"GroupId":"` + sg + `","SecurityGroupRuleIds":["sgr-00000000000000007"]}`},
-		"tag rm sg:web a":                 {`DeleteTags {"Resources":["` + sg + `"],"Tags":[{"Key":"a"}]}`},
-		"tag rm sg:web a= b=c":            {`DeleteTags {"Resources":["` + sg + `"],"Tags":[{"Key":"a","Value":""},{"Key":"b","Value":"c"}]}`},
-		"tag add sg:web a=b=c":            {`CreateTags {"Resources":["` + sg + `"],"Tags":[{"Key":"a","Value":"b=c"}]}`},
+		"sg revoke sgr-00000000000000007":       {`RevokeSecurityGroupIngress {"GroupId":"` + sg + `","SecurityGroupRuleIds":["sgr-00000000000000007"]}`},
+		"sg revoke sgr-00000000000000007 --cut": {`RevokeSecurityGroupIngress {"GroupId":"` + sg + `","SecurityGroupRuleIds":["sgr-00000000000000007"],"CutTracked":true}`},
+		"sg revoke web --out all --to 0.0.0.0/0 --cut": {
+			`RevokeSecurityGroupEgress {"GroupId":"` + sg + `","IpPermissions":[{"IpProtocol":"-1","IpRanges":[{"CidrIp":"0.0.0.0/0"}]}],"CutTracked":true}`},
+		"sg cut web sgr-00000000000000007 sgr-1": {`CutFlows {"GroupId":"` + sg + `","SecurityGroupRuleIds":["sgr-00000000000000007","sgr-1"]}`},
+		"tag rm sg:web a":                        {`DeleteTags {"Resources":["` + sg + `"],"Tags":[{"Key":"a"}]}`},
+		"tag rm sg:web a= b=c":                   {`DeleteTags {"Resources":["` + sg + `"],"Tags":[{"Key":"a","Value":""},{"Key":"b","Value":"c"}]}`},
+		"tag add sg:web a=b=c":                   {`CreateTags {"Resources":["` + sg + `"],"Tags":[{"Key":"a","Value":"b=c"}]}`},
 		"acl rule add default --vpc prod --in 7 deny icmp/3 --from 10.0.0.0/8": {
 			`CreateNetworkAclEntry {"CidrBlock":"10.0.0.0/8","Egress":false,"IcmpTypeCode":{"Code":-1,"Type":3},"NetworkAclId":"acl-00000000000000001","Protocol":"1","RuleAction":"deny","RuleNumber":7}`},
 		"acl rule set acl-0 --out 8 allow 47 --to ::/0": {
