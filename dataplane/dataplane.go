@@ -132,7 +132,9 @@ func (d *Dataplane) Apply(ctx context.Context, h *spec.Host) (Report, error) {
 		rep.Up[eni] = !failed[eni] && (err == nil || rep.Isolated)
 	}
 	if err == nil || rep.Isolated {
-		err = errors.Join(err, d.cuts.make(d.flows, h.Cuts, time.Now()))
+		cut := d.cuts.make(d.flows, h.Cuts, time.Now())
+		rep.Isolated = rep.Isolated && cut == nil
+		err = errors.Join(err, cut)
 	}
 	if len(rep.Braked) == 0 {
 		d.freeSlots(ctx, h, err != nil)

@@ -56,6 +56,24 @@ func cmdVpc(c call, args []string) error {
 	return err
 }
 
+// cmdShows wants a line of what the CLI prints to match.
+//
+//	eventually 9s shows '^a +0/' eni stats
+func cmdShows(c call, args []string) error {
+	if len(args) < 2 {
+		return errors.New("want PATTERN ARGS…")
+	}
+	line, err := regexp.Compile("(?m)" + args[0])
+	if err != nil {
+		return err
+	}
+	out, err := c.run(patience, "vpc", c.expand(args[1:])...)
+	if err == nil && !line.MatchString(out.stdout) {
+		return fmt.Errorf("no line matches %s:\n%s", args[0], out.stdout)
+	}
+	return err
+}
+
 // expand turns aliases of targets into names of namespaces, and pid:root into a
 // process of the root namespace.
 func (h *host) expand(args []string) []string {

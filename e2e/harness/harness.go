@@ -97,7 +97,7 @@ func Run(t *testing.T, cfg Config) {
 // function because eventually and repeat run other commands.
 func commands() map[string]command {
 	return map[string]command{
-		"vpcd": cmdVpcd, "vpc": cmdVpc, "exit": cmdExit, "refused": cmdRefused, "verify": cmdVerify,
+		"vpcd": cmdVpcd, "vpc": cmdVpc, "shows": cmdShows, "exit": cmdExit, "refused": cmdRefused, "verify": cmdVerify,
 		"ns": cmdNs, "in": cmdIn, "wreck": cmdWreck,
 		"serve": cmdServe, "ok": cmdOK, "blocked": cmdBlocked, "forge": cmdForge, "bringup": cmdBringUp,
 		"maxsize": cmdMaxSize, "arrives": cmdArrives, "neighbours": cmdNeighbours,

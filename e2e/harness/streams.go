@@ -28,11 +28,12 @@ const (
 //	hold start web db:5432 50
 //	hold flows             every connection has had an echo within the last second
 //	hold cut               within a second none has any more
+//	hold pause             they stay open and silent until hold resume
 //	hold end               all of them, no reset, nothing wrong
 //	hold drop              whatever became of them
 func cmdHold(c call, args []string) (err error) {
 	if len(args) == 0 || (c.hold == nil) != (args[0] == "start") {
-		return errors.New("want start first, then flows, cut, end or drop")
+		return errors.New("want start first, then flows, cut, pause, resume, end or drop")
 	}
 	switch args[0] {
 	case "start":
@@ -51,6 +52,9 @@ func cmdHold(c call, args []string) (err error) {
 		return err
 	case "flows", "cut":
 		return awaitFlowing(c.hold, args[0] == "flows")
+	case "pause", "resume":
+		c.hold.Pause(args[0] == "pause")
+		return nil
 	case "end", "drop":
 		got := c.hold.Close()
 		c.hold = nil

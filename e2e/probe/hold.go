@@ -32,6 +32,7 @@ type Hold struct {
 	stop  context.CancelFunc
 	wg    sync.WaitGroup
 	conns []*heldConn
+	idle  atomic.Bool
 }
 
 type heldConn struct {
@@ -49,7 +50,9 @@ func Open(ns string, to netip.AddrPort, n int) (*Hold, error) {
 	for range n {
 		var c net.Conn
 		err := netns.Do(ns, func() (err error) {
-			c, err = net.DialTimeout("tcp4", to.String(), answerTime)
+			// Without keepalives: only what is asked for is sent.
+			d := net.Dialer{Timeout: answerTime, KeepAlive: -1}
+			c, err = d.Dial("tcp4", to.String())
 			return err
 		})
 		if err != nil {
@@ -58,21 +61,27 @@ func Open(ns string, to netip.AddrPort, n int) (*Hold, error) {
 		}
 		hc := &heldConn{conn: c}
 		h.conns = append(h.conns, hc)
-		h.wg.Go(func() { hc.send(ctx) })
+		h.wg.Go(func() { hc.send(ctx, &h.idle) })
 		h.wg.Go(hc.receive)
 	}
 	return h, nil
 }
 
-func (c *heldConn) send(ctx context.Context) {
+// Pause keeps all connections open and silent, until it is called with false.
+func (h *Hold) Pause(idle bool) { h.idle.Store(idle) }
+
+func (c *heldConn) send(ctx context.Context, idle *atomic.Bool) {
 	tick := time.NewTicker(holdPeriod)
 	defer tick.Stop()
-	for n := uint64(0); ; n++ {
+	for n := uint64(0); ; {
 		select {
 		case <-ctx.Done():
 			c.conn.(*net.TCPConn).CloseWrite()
 			return
 		case <-tick.C:
+		}
+		if idle.Load() {
+			continue
 		}
 		if _, err := c.conn.Write(binary.BigEndian.AppendUint64(nil, n)); err != nil {
 			if ctx.Err() == nil {
@@ -80,6 +89,7 @@ func (c *heldConn) send(ctx context.Context) {
 			}
 			return
 		}
+		n++
 	}
 }
 

@@ -156,6 +156,12 @@ func TestHoldCountsResets(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitAll(t, h)
+	h.Pause(true)
+	if !poll(func() bool { n, resets := h.Flowing(100 * time.Millisecond); return n == 0 && resets == 0 }) {
+		t.Error("paused connections do not fall silent")
+	}
+	h.Pause(false)
+	awaitAll(t, h)
 	if got := h.Close(); got.Resets != 0 || got.Wrong != 0 || got.Echoes < 5 {
 		t.Errorf("quiet network: %+v", got)
 	}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -29,6 +28,7 @@ type eniOptions struct {
 	subnet, ip, description string
 	groups, tags            []string
 	secondary               int32
+	tracking                trackingFlags
 }
 
 func (s *session) eniAdd() *cobra.Command {
@@ -40,6 +40,7 @@ func (s *session) eniAdd() *cobra.Command {
 			}
 			return doing("create eni "+a[0], s.addInterface(a[0], &o))
 		})
+	o.tracking.add(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.subnet, "subnet", "", "subnet")
 	f.StringArrayVar(&o.groups, "sg", nil, "security group, may be repeated")
@@ -71,7 +72,7 @@ func (s *session) addInterface(name string, opt *eniOptions) error {
 		return err
 	}
 	req := &api.CreateNetworkInterfaceRequest{SubnetId: subnet.id, Groups: groups, PrivateIpAddress: opt.ip,
-		Description: opt.description, TagSpecifications: tags}
+		Description: opt.description, TagSpecifications: tags, ConnectionTrackingSpecification: opt.tracking.request()}
 	if opt.secondary != 0 {
 		req.SecondaryPrivateIpAddressCount = &opt.secondary
 	}
@@ -146,34 +147,16 @@ func (s *session) showInterface(ref string) error {
 	})
 }
 
-// timeouts shows only those that were set; the others follow the defaults.
-func timeouts(c *api.ConnectionTrackingConfiguration) string {
-	if c == nil {
-		return ""
-	}
-	var out []string
-	for _, t := range []struct {
-		name string
-		s    *int32
-	}{{"tcp-established", c.TcpEstablishedTimeout}, {"udp", c.UdpTimeout}, {"udp-stream", c.UdpStreamTimeout}} {
-		if t.s != nil {
-			out = append(out, fmt.Sprintf("%s %d s", t.name, *t.s))
-		}
-	}
-	return strings.Join(out, ", ")
-}
-
 // eniChanges are the flags of eni set.
 type eniChanges struct {
 	name, description string
 	groups            []string
 	check             bool
-	tcp, udp, stream  int32
-	trackingFlags     []string
+	tracking          trackingFlags
 }
 
 func (s *session) eniSet() *cobra.Command {
-	o := eniChanges{trackingFlags: []string{"tcp-established-timeout", "udp-timeout", "udp-stream-timeout"}}
+	var o eniChanges
 	cmd := verb("set ENI", "Change an ENI",
 		"vpc eni set web1 --sg web --sg ssh\nvpc eni set router --source-dest-check=false\nvpc eni set web1 --tcp-established-timeout 3600", args(1, 1),
 		func(cmd *cobra.Command, a []string) error { return s.setInterface(cmd, a[0], &o) })
@@ -182,9 +165,7 @@ func (s *session) eniSet() *cobra.Command {
 	f.StringVar(&o.description, "description", "", "description")
 	f.StringArrayVar(&o.groups, "sg", nil, "the security groups it shall have, may be repeated")
 	f.BoolVar(&o.check, "source-dest-check", true, "drop what is not from or to its own addresses")
-	f.Int32Var(&o.tcp, o.trackingFlags[0], 0, "seconds after which an idle TCP connection is forgotten")
-	f.Int32Var(&o.udp, o.trackingFlags[1], 0, "seconds after which a single UDP exchange is forgotten")
-	f.Int32Var(&o.stream, o.trackingFlags[2], 0, "seconds after which an idle UDP stream is forgotten")
+	o.tracking.add(cmd)
 	s.completeFlag(cmd, "sg", sgNoun)
 	s.completeArgs(cmd, eniNoun)
 	return cmd
@@ -218,30 +199,12 @@ func (s *session) setInterface(cmd *cobra.Command, ref string, opt *eniChanges) 
 			return modify(api.ModifyNetworkInterfaceAttributeRequest{SourceDestCheck: &api.AttributeBooleanValue{Value: &opt.check}})
 		},
 	})
-	if t := opt.tracking(cmd); t != nil {
+	if t := opt.tracking.request(); t != nil {
 		steps = append(steps, func() error {
 			return modify(api.ModifyNetworkInterfaceAttributeRequest{ConnectionTrackingSpecification: t})
 		})
 	}
 	return s.set(o, steps)
-}
-
-// tracking is what the timeout flags say, nil when none was given.
-func (c *eniChanges) tracking(cmd *cobra.Command) *api.ConnectionTrackingSpecificationRequest {
-	if !slices.ContainsFunc(c.trackingFlags, cmd.Flags().Changed) {
-		return nil
-	}
-	given := func(flag string, value *int32) *int32 {
-		if cmd.Flags().Changed(flag) {
-			return value
-		}
-		return nil
-	}
-	return &api.ConnectionTrackingSpecificationRequest{
-		TcpEstablishedTimeout: given(c.trackingFlags[0], &c.tcp),
-		UdpTimeout:            given(c.trackingFlags[1], &c.udp),
-		UdpStreamTimeout:      given(c.trackingFlags[2], &c.stream),
-	}
 }
 
 func (s *session) deleteInterface(o object) (any, error) {

@@ -130,6 +130,10 @@ func TestRequests(t *testing.T) {
 		"sg revoke web --out all --to 0.0.0.0/0": {`RevokeSecurityGroupEgress {"GroupId":"` + sg + `","IpPermissions":[{"IpProtocol":"-1","IpRanges":[{"CidrIp":"0.0.0.0/0"}]}]}`},
 		"eni add x --subnet web --secondary 2 --sg db": {
 			`CreateNetworkInterface {"Groups":["sg-00000000000000006"],"SecondaryPrivateIpAddressCount":2,"SubnetId":"` + subnet + `","TagSpecifications":[{"ResourceType":"network-interface","Tags":[{"Key":"Name","Value":"x"}],"UniqueName":true}]}`},
+		"eni add x --subnet web --tcp-established-timeout 60 --udp-stream-timeout 0": {
+			`CreateNetworkInterface {"SubnetId":"` + subnet + `","TagSpecifications":[{"ResourceType":"network-interface","Tags":[{"Key":"Name","Value":"x"}],"UniqueName":true}],"ConnectionTrackingSpecification":{"TcpEstablishedTimeout":60,"UdpStreamTimeout":0}}`},
+		"eni set spare --udp-timeout 40 --tcp-established-timeout 61": {
+			`ModifyNetworkInterfaceAttribute {"NetworkInterfaceId":"` + eni + `","ConnectionTrackingSpecification":{"TcpEstablishedTimeout":61,"UdpTimeout":40}}`},
 		"eni add-ip spare --count 2 --reassign": {`AssignPrivateIpAddresses {"AllowReassignment":true,"NetworkInterfaceId":"` + eni + `","SecondaryPrivateIpAddressCount":2}`},
 		"sg add x --vpc prod --tag a=b": {
 			`CreateSecurityGroup {"Description":"x","GroupName":"x","VpcId":"vpc-00000000000000001","TagSpecifications":[{"ResourceType":"security-group","Tags":[{"Key":"a","Value":"b"}]}]}`},
