@@ -25,6 +25,9 @@ type Host struct {
 	Endpoints map[EndpointKey]Endpoint
 	RuleSets  map[RuleSetID]RuleSet
 	Routes    map[RouteKey]Route
+	// Public are the public addresses that lead to interfaces of this host: the
+	// internet gateway of the VPC is attached.
+	Public map[netip.Addr]Public
 	// Cuts are rules of security groups, by Rule.ID, that are no more and whose
 	// tracked flows shall not outlive them. Their numbers never come back, so a
 	// cut may be asked for again at any time.
@@ -150,6 +153,13 @@ type RouteKey struct {
 	Dest  netip.Prefix
 }
 
+// Public is what a public address stands for, one for one.
+type Public struct {
+	VPC     VPC
+	ENI     ENI
+	Private netip.Addr
+}
+
 // Target is where a route leads.
 type Target uint8
 
@@ -158,6 +168,8 @@ const (
 	Local Target = iota + 1
 	// Blackhole wins the longest match and drops.
 	Blackhole
+	// InternetGateway leaves the VPC: the source needs a public address.
+	InternetGateway
 )
 
 // Route is one route's target.
