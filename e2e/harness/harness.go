@@ -103,7 +103,7 @@ func commands() map[string]command {
 		"maxsize": cmdMaxSize, "arrives": cmdArrives, "neighbours": cmdNeighbours,
 		"linklocal": cmdLinkLocal, "hostaddress": cmdHostAddress, "nolisteners": cmdNoListeners, "unchanged": cmdUnchanged,
 		"hold": cmdHold, "denied": cmdDenied, "loss": cmdLoss, "kills": cmdKills, "flows": cmdFlows,
-		"pieces": cmdPieces, "flood": cmdFlood, "closed": cmdClosed, "reconnect": cmdReconnect,
+		"pieces": cmdPieces, "flood": cmdFlood, "syns": cmdSYNs, "closed": cmdClosed, "reconnect": cmdReconnect,
 		"mark": cmdMark, "same": cmdSame, "eventually": cmdEventually, "repeat": cmdRepeat,
 	}
 }

@@ -114,6 +114,24 @@ func Flood(ns string, p Packet, n int) error {
 	return nil
 }
 
+// Tuples sends n packets from inside a namespace, no two with the same ports.
+func Tuples(ns string, p Packet, n int) error {
+	s, err := openRaw(ns, unix.IPPROTO_RAW)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	const perPort = 50_000
+	for i := range n {
+		q := p
+		q.SrcPort, q.DstPort = uint16(1024+i%perPort), p.DstPort+uint16(i/perPort)
+		if err := s.send(q); err != nil {
+			return fmt.Errorf("send to %s: %w", p.Dst, err)
+		}
+	}
+	return nil
+}
+
 // GivenUp is how many datagrams a namespace's kernel could not put together.
 func GivenUp(ns string) (int, error) {
 	var text []byte
