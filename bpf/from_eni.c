@@ -52,6 +52,8 @@ __noinline int first_packet(struct __sk_buff *skb, const struct packet *p, __u32
 	if (recall_denied(p, slot, port, !f || p->syn || READ(f->state) == FLOW_DEAD, d))
 		return drop_rule(skb, port->eni, d->stage << 8 | d->reason, d->rule);
 	if (decide(p, port, f, d, p)) {
+		if (d->ended)
+			end(f, p->now);
 		remember_denied(p, slot, d);
 		count_refusal(d, p->now);
 		return drop_rule(skb, port->eni, d->stage << 8 | d->reason, d->rule);

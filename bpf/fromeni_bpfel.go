@@ -160,7 +160,6 @@ const (
 	FromEniFlowFlagsFLOW_REVERSE    FromEniFlowFlags = 1
 	FromEniFlowFlagsFLOW_TRACK_OWN  FromEniFlowFlags = 2
 	FromEniFlowFlagsFLOW_TRACK_PEER FromEniFlowFlags = 4
-	FromEniFlowFlagsFLOW_ORPHAN     FromEniFlowFlags = 8
 	FromEniFlowFlagsFLOW_CUT_OWN    FromEniFlowFlags = 16
 	FromEniFlowFlagsFLOW_CUT_PEER   FromEniFlowFlags = 32
 )
@@ -258,6 +257,8 @@ type FromEniHostState struct {
 	_              structs.HostLayout
 	Hand           uint64
 	Live           uint64
+	Walked         uint64
+	Walks          uint64
 	DropsUncounted uint64
 	HitsUncounted  uint64
 }
@@ -407,7 +408,8 @@ type FromEniScratch struct {
 		Crosses    uint8
 		SrcKnown   uint8
 		Torn       uint8
-		Pad        [3]uint8
+		Ended      uint8
+		Pad        [2]uint8
 		Acl        uint32
 		PeerAcl    uint32
 		Stage      uint32
@@ -433,6 +435,7 @@ type FromEniScratch struct {
 		_        [4]byte
 		Now      uint64
 	}
+	Half FromEniFlow
 }
 
 type FromEniServiceChunk struct {

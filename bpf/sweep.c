@@ -45,62 +45,67 @@ int vpc_sweep(struct sweep_args *args)
 	return 0;
 }
 
-/* Which sides of a flow track it by one of the rules. */
-static __always_inline __u32 outlived(const struct flow *f, const struct cut_args *args)
-{
-	__u32 i, rule, marks = 0;
+/* 1 if x is 0: without a branch, of which the verifier would walk both ways. */
+static __always_inline __u32 none(__u32 x) { return ((__u64)x - 1) >> 63; }
 
+/* Which sides of a flow track it by one of the rules. */
+__noinline __u32 outlived(const struct flow *f, const struct cut_args *args)
+{
+	__u32 i, own = 0, peer = 0;
+
+	if (!f || !args)
+		return 0;
 #pragma unroll
 	for (i = 0; i < CUT_RULES; i++) {
-		rule = args->rule[i];
-		if (!rule)
-			continue;
-		if (rule == f->own_rule && f->flags & FLOW_TRACK_OWN)
-			marks |= FLOW_CUT_OWN;
-		if (rule == f->peer_rule && f->flags & FLOW_TRACK_PEER)
-			marks |= FLOW_CUT_PEER;
+		own |= none(args->rule[i] ^ f->own_rule);
+		peer |= none(args->rule[i] ^ f->peer_rule);
 	}
-	return marks;
+	/* 0 is no rule. */
+	own &= none(none(f->own_rule)) & none(none(f->flags & FLOW_TRACK_OWN));
+	peer &= none(none(f->peer_rule)) & none(none(f->flags & FLOW_TRACK_PEER));
+	return own * FLOW_CUT_OWN | peer * FLOW_CUT_PEER;
 }
 
-/* cut_half makes the half's next packet ask those groups again; true if it will. */
-static __always_inline int cut_half(struct cut_args *args, struct flow *f, const struct flow_key *key)
+static __always_inline __u32 seen_from(__u32 marks)
 {
+	return (marks & FLOW_CUT_OWN ? FLOW_CUT_PEER : 0) | (marks & FLOW_CUT_PEER ? FLOW_CUT_OWN : 0);
+}
+
+/* cut_half makes the next packet of a half ask those groups again. Each half
+ * remembers the rules of both sides as it met them. */
+static __always_inline void cut_half(struct cut_args *args, struct flow *f, const struct flow_key *key)
+{
+	struct flow *rev = partner(f);
 	__u32 marks = outlived(f, args);
 
-	if (READ(f->state) == FLOW_BUILDING)
+	if (rev)
+		marks |= seen_from(outlived(rev, args));
+	if (READ(f->state) == FLOW_BUILDING || (rev && READ(rev->state) == FLOW_BUILDING))
 		args->busy++;
 	if (!marks || READ(f->state) != FLOW_LIVE)
-		return 0;
+		return;
 	if (!begin_from(f, key, FLOW_LIVE)) {
 		args->busy++;
-		return 0;
+		return;
 	}
 	f->flags |= marks;
 	finish(f, 0);
-	return 1;
+	args->cut += !(f->flags & FLOW_REVERSE);
 }
 
 static long cut_step(__u64 n, struct cut_args *args)
 {
 	__u32 index = (args->from + n) & flow_slot_mask;
 	struct flow_slot *s = bpf_map_lookup_elem(&flow_slots, &index);
-	struct flow_key key, rev_key;
-	struct flow *f, *rev;
-	int cut;
+	struct flow_key key;
+	struct flow *f;
 
 	if (!s || READ(s->state) == SLOT_FREE)
 		return 0;
 	key = s->key;
 	f = bpf_map_lookup_elem(&flows, &key);
-	if (!f)
-		return 0;
-	other_half(&key, f->peer_eni, &rev_key);
-	rev = bpf_map_lookup_elem(&flows, &rev_key);
-	cut = cut_half(args, f, &key);
-	if (rev)
-		cut |= cut_half(args, rev, &rev_key);
-	args->cut += cut;
+	if (f)
+		cut_half(args, f, &key);
 	return 0;
 }
 

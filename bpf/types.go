@@ -69,6 +69,9 @@ type (
 // entries stays free, so that a lookup stays short.
 func FlowPairs(n uint32) uint32 { return n / 2 }
 
+// FlowSlots is how many places its clock has: enough that one is soon found.
+func FlowSlots(n uint32) uint32 { return 2 * n }
+
 // FlowAllowance is how many pairs one interface may open while there is room.
 func FlowAllowance(n uint32) uint32 { return FlowPairs(n) / 4 }
 

@@ -17,12 +17,19 @@ const cutAgain = time.Second
 // which finds nothing: the numbers of rules never come back.
 type cuts struct {
 	done  map[uint32]bool
-	again []uint32
+	again []batch
+}
+
+// batch are rules whose flows are looked for once more.
+type batch struct {
+	rules []uint32
 	due   time.Time
 }
 
-// make ends what outlives a rule that was not looked for yet.
-func (c *cuts) make(t *flows.Table, wanted map[uint32]bool, now time.Time) error {
+// make ends what outlives a rule that was not looked for yet. Whatever else of a
+// change fails, flows of revoked rules do not wait for it; only where the change
+// is settled need nobody come back to them.
+func (c *cuts) make(t *flows.Table, wanted map[uint32]bool, settled bool, now time.Time) error {
 	maps.DeleteFunc(c.done, func(rule uint32, _ bool) bool { return !wanted[rule] })
 	var rules []uint32
 	for rule := range wanted {
@@ -37,21 +44,23 @@ func (c *cuts) make(t *flows.Table, wanted map[uint32]bool, now time.Time) error
 	if _, err := t.Cut(rules); err != nil {
 		return fmt.Errorf("end flows of revoked rules: %w", err)
 	}
+	if !settled {
+		return nil
+	}
 	for _, rule := range rules {
 		c.done[rule] = true
 	}
-	c.again, c.due = append(c.again, rules...), now.Add(cutAgain)
+	c.again = append(c.again, batch{rules, now.Add(cutAgain)})
 	return nil
 }
 
 // repeat is for every tick.
 func (c *cuts) repeat(t *flows.Table, now time.Time) error {
-	if len(c.again) == 0 || now.Before(c.due) {
-		return nil
+	for len(c.again) > 0 && !now.Before(c.again[0].due) {
+		if _, err := t.Cut(c.again[0].rules); err != nil {
+			return err
+		}
+		c.again = c.again[1:]
 	}
-	_, err := t.Cut(c.again)
-	if err == nil {
-		c.again = nil
-	}
-	return err
+	return nil
 }

@@ -83,6 +83,9 @@ func Open(ctx context.Context, cfg Config) (*Dataplane, error) {
 	}
 	d.phases = newPhases(d.kernel.Drivers(), m, d.rules, set)
 	d.phases.crash = cfg.Step
+	if err := m.Recount(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
 	d.phases.pins.Want(set.MapNames())
 	links, err := d.kernel.Drivers().Links.Observe(ctx, nil)
 	if err != nil {
@@ -131,11 +134,9 @@ func (d *Dataplane) Apply(ctx context.Context, h *spec.Host) (Report, error) {
 	for eni := range h.Ports {
 		rep.Up[eni] = !failed[eni] && (err == nil || rep.Isolated)
 	}
-	if err == nil || rep.Isolated {
-		cut := d.cuts.make(d.flows, h.Cuts, time.Now())
-		rep.Isolated = rep.Isolated && cut == nil
-		err = errors.Join(err, cut)
-	}
+	cut := d.cuts.make(d.flows, h.Cuts, err == nil || rep.Isolated, time.Now())
+	rep.Isolated = rep.Isolated && cut == nil
+	err = errors.Join(err, cut)
 	if len(rep.Braked) == 0 {
 		d.freeSlots(ctx, h, err != nil)
 	}

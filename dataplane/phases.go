@@ -26,7 +26,7 @@ type phases struct {
 	policies    *delta.Tracker[maps.Slot, maps.Policy]
 	published   act
 	ports       *delta.Tracker[maps.Slot, maps.Port]
-	counted     act
+	count       func() (int, error) // epochs of ports whose own entry stays as it is
 	bridgePorts *delta.Tracker[nl.LinkKey, nl.BridgePort]
 	addresses   *delta.Tracker[nl.AddressKey, struct{}]
 	ups         *delta.Tracker[nl.LinkKey, nl.Up]
@@ -36,6 +36,9 @@ type phases struct {
 
 	// entries is what the port table shall hold when all is settled.
 	entries map[maps.Slot]maps.Port
+
+	// salt makes provisional versions differ.
+	salt uint32
 
 	// pins of maps are put back before anything else; they are nobody's wish.
 	pins *delta.Tracker[string, struct{}]
@@ -55,7 +58,7 @@ func newPhases(k nl.Drivers, m *maps.Maps, rules *maps.Rules, set *progs.Set) ph
 		policies:    delta.New("policy", m.Policies(rules), maps.CompareSlots),
 		published:   act{"generation", m.Publish},
 		ports:       delta.New("port", m.Ports(), maps.CompareSlots),
-		counted:     act{"epoch", m.CountEpochs},
+		count:       m.CountEpochs,
 		bridgePorts: delta.New("bridge-port", k.BridgePorts, nl.LinkKey.Compare),
 		addresses:   delta.New("address", k.Addresses, nl.AddressKey.Compare),
 		ups:         delta.New("up", k.Ups, nl.LinkKey.Compare),
@@ -64,6 +67,18 @@ func newPhases(k nl.Drivers, m *maps.Maps, rules *maps.Rules, set *progs.Set) ph
 		workloads:   delta.New("workload", k.Workloads, cmp.Compare[int]),
 		pins:        delta.New("pin", set.Pins(), strings.Compare),
 	}
+}
+
+// counting counts the epochs that writing ports has left uncounted.
+type counting struct {
+	delta.Phase
+	count func() (int, error)
+}
+
+func (c counting) Put(ctx context.Context) (int, error) {
+	n, err := c.Phase.Put(ctx)
+	_, uncounted := c.count() // nothing else about them was changed
+	return n, errors.Join(err, uncounted)
 }
 
 // act is a step of every Apply that looks for itself what there is to do.
@@ -85,7 +100,7 @@ func (a act) Diff(context.Context) ([]delta.Drift, error) { return nil, nil }
 func (p *phases) list() []delta.Phase {
 	return []delta.Phase{
 		p.namespaces, p.sysctls, p.links,
-		p.rules, p.routes, p.endpoints, p.attachments, p.policies, p.published, p.ports, p.counted,
+		p.rules, p.routes, p.endpoints, p.attachments, p.policies, p.published, counting{p.ports, p.count},
 		p.bridgePorts, p.addresses, p.ups, p.neighbours, p.fdb, p.workloads,
 	}
 }
@@ -151,20 +166,28 @@ func (p *phases) steps(prune bool) []step {
 // written or removed.
 func (p *phases) run(ctx context.Context, prune bool) (int, error) {
 	var (
-		total     int
-		errs      []error
-		unsettled bool
+		total, changed  int
+		errs            []error
+		unsettled, half bool
 	)
 	n, err := p.pins.Put(ctx)
 	total, errs = n, append(errs, err)
 	for _, s := range p.steps(prune) {
 		name := s.verb + " " + s.Name()
 		p.reached("before " + name)
+		if s.Phase.Name() == p.published.Name() && (half || ctx.Err() != nil) {
+			errs, unsettled = append(errs, errHalf), true
+			continue
+		}
 		if name == "put port" && unsettled {
-			p.ports.Want(provisional(p.entries))
+			p.ports.Want(p.provisional(changed > 0))
 		}
 		n, err := s.do(ctx)
 		unsettled = unsettled || err != nil && p.basis(s.Phase)
+		half = half || p.missing(s.Phase, err)
+		if p.basis(s.Phase) {
+			changed += n - failures(err)
+		}
 		if n > 0 {
 			p.reached("after " + name)
 		}
@@ -179,15 +202,50 @@ func (p *phases) basis(x delta.Phase) bool {
 	return slices.Contains([]string{p.rules.Name(), p.routes.Name(), p.endpoints.Name(), p.published.Name()}, x.Name())
 }
 
+// failures counts the objects that were tried in vain.
+func failures(err error) int {
+	n := 0
+	for _, leaf := range leaves(err) {
+		var one *delta.KeyError
+		if errors.As(leaf, &one) && !one.Held {
+			n++
+		}
+	}
+	return n
+}
+
+// errHalf is why a change is not in force yet.
+var errHalf = errors.New("policy: not put in force, because only a part of it could be written")
+
+// missing reports whether a part of a change was not written that nobody is to
+// blame for: the kernel could not be listed, or this process is to end. What one
+// object is to blame for concerns that object.
+func (p *phases) missing(x delta.Phase, err error) bool {
+	if err == nil || !p.basis(x) && x.Name() != p.policies.Name() {
+		return false
+	}
+	return slices.ContainsFunc(leaves(err), func(leaf error) bool {
+		var one *delta.KeyError
+		return !errors.As(leaf, &one)
+	})
+}
+
 // provisional are the entries with another version each. They are written where
 // something they rest on could not be: the epoch that is counted now covers what
 // could, and the true version will count one more for the rest. The kernel keeps
-// the difference, should this process not live to see it.
-func provisional(entries map[maps.Slot]maps.Port) map[maps.Slot]maps.Port {
-	out := make(map[maps.Slot]maps.Port, len(entries))
-	for k, p := range entries {
-		p.Version = ^p.Version
-		out[k] = p
+// the difference, should this process not live to see it. Whenever something was
+// written, it is another difference.
+func (p *phases) provisional(changed bool) map[maps.Slot]maps.Port {
+	if changed {
+		p.salt++
+	}
+	out := make(map[maps.Slot]maps.Port, len(p.entries))
+	for k, e := range p.entries {
+		e.Version = ^e.Version - p.salt
+		if e.Version == p.entries[k].Version {
+			e.Version--
+		}
+		out[k] = e
 	}
 	return out
 }

@@ -62,7 +62,7 @@ func lateEndpoint(t *testing.T, restart bool) {
 		p.attachments = delta.New("program", inMemory[progs.Attachment, progs.Attached](), progs.Attachment.Compare)
 		p.policies = delta.New("policy", inMemory[dmaps.Slot, dmaps.Policy](), dmaps.CompareSlots)
 		nothing := func() (int, error) { return 0, nil }
-		p.published.do, p.counted.do = nothing, nothing
+		p.published.do, p.count = nothing, nothing
 		p.endpoints = delta.New("endpoint", endpoints, dmaps.CompareEndpoints)
 		p.ports = delta.New("port", ports, dmaps.CompareSlots)
 		return &p

@@ -133,6 +133,9 @@ func (f frame) layer4(p *parsed, room int) bool {
 		}
 		p.Header += uint16(size)
 		p.Sport, p.Dport = ne.Uint16(b), ne.Uint16(b[2:])
+		if b[13]&2 != 0 && b[13]&5 != 0 {
+			return false
+		}
 		fin, syn, rst, ack := b[13]&1 != 0, b[13]&2 != 0, b[13]&4 != 0, b[13]&16 != 0
 		p.Seq, p.Ack = be.Uint32(b[4:]), be.Uint32(b[8:])
 		p.TCP |= seenSeq | flag(syn)*seenSYN | flag(ack)*seenACK | flag(fin)*seenFIN | flag(rst)*seenRST

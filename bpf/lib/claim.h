@@ -5,14 +5,15 @@
 #include "flow.h"
 
 #define NO_SLOT 0xffffffff
-#define STEPS 3	       /* places looked at when there is room */
+#define STEPS 2	       /* places looked at for each half, when there is room */
 /* From half to the whole of an allowance, the hand goes round four times: once
  * to kill what is closed, once more to delete it, and the same again. */
-#define STEPS_TIGHT 64
+#define STEPS_TIGHT 128 /* for a flow: its replies' half is not asked once more */
 #define STEPS_FULL 96 /* when the table refused */
 /* When an interface has used its share: the whole clock in half a second, and
  * not more often than the coarse clock ticks, so that refusals cost little. */
 #define STEPS_OVER 2048
+#define WALKS_OVER 4 /* in one tick, whoever they are for */
 
 struct clock_walk {
 	__u64 now;
@@ -53,12 +54,15 @@ static long probe_step(__u64 n, struct clock_walk *w)
 	return 1;
 }
 
-/* allowance is what one interface may open: its share, and once three quarters
- * of the table are used an eighth of that, so that the last quarter is for those
- * who have opened little. */
+/* allowance is what one interface may open: its share, and never more than a
+ * third of what is free. So the table is never full: n interfaces that take all
+ * they get leave a newcomer as much as each of them has, and as they come to be
+ * more, each of them gets less. */
 static __always_inline __s32 allowance(const struct host_state *m)
 {
-	return m->live > flow_pairs / 4 * 3 ? flow_allowance / 8 : flow_allowance;
+	__u32 pairs = m->live / 2, free = pairs < flow_pairs ? flow_pairs - pairs : 0;
+
+	return free / 3 < flow_allowance ? free / 3 : flow_allowance;
 }
 
 /* What a new flow would add to its interface's account. */
@@ -78,19 +82,22 @@ static __always_inline int over(const struct host_state *m, const struct flow_us
  * once this interface has. */
 static __always_inline __u32 hurried(const struct host_state *m, const struct flow_usage *u, __u32 eni)
 {
-	if (m->live > flow_pairs / 2)
+	if (m->live / 2 > flow_pairs / 2)
 		return EVERYONE;
 	return u->flows > (__s32)(flow_allowance / 2) || u->half_open > (__s32)(flow_half_open / 2) ? eni : ROOMY;
 }
 
-/* claim finds a slot and makes it BUSY; NO_SLOT when there is none. */
+/* claim finds a slot and makes it BUSY, nobody's; NO_SLOT when there is none. */
 __noinline __u32 claim(__u64 now, __u32 tight)
 {
 	struct clock_walk w = { .now = now, .found = NO_SLOT, .tight = tight };
+	struct host_state *m = host_state();
 
 	bpf_loop(tight ? STEPS_TIGHT : STEPS, clock_step, &w, 0);
 	if (w.found == NO_SLOT)
 		bpf_loop(STEPS_FULL, probe_step, &w, 0);
+	if (w.found != NO_SLOT && m)
+		__sync_fetch_and_add(&m->live, 1);
 	return w.found;
 }
 
@@ -101,4 +108,14 @@ __noinline int make_room(__u64 now, __u32 tight, __u32 steps)
 
 	bpf_loop(steps, clock_step, &w, 0);
 	return w.freed;
+}
+
+/* far_walk: may the clock be walked far in this tick? The count need not be exact. */
+static __always_inline int far_walk(struct host_state *m, __u64 now)
+{
+	if (READ(m->walked) != now) {
+		WRITE(m->walked, now);
+		WRITE(m->walks, 0);
+	}
+	return __sync_fetch_and_add(&m->walks, 1) < WALKS_OVER;
 }

@@ -135,13 +135,17 @@ static long building_look(__u64 n, struct building *b)
 	return b->state != FLOW_BUILDING;
 }
 
-/* known: the entry still speaks for this packet's flow. What another CPU is
- * writing is waited for: without it a reply would be taken for a new flow. */
+#define KNOWN 1
+#define TRACKS (FLOW_TRACK_OWN | FLOW_TRACK_PEER) /* beside it: sides that have forgotten the flow */
+
+/* known: the entry still speaks for this packet's flow, and for which sides. What
+ * another CPU is writing is waited for: without it a reply would be taken for a
+ * new flow. */
 __noinline int known(const struct packet *p, struct flow *f, __u32 peer_eni)
 {
 	struct building b = { .f = f };
-	struct flow_key rev_key;
 	struct flow *rev;
+	int result;
 
 	if (!p || !f)
 		return 0;
@@ -150,9 +154,15 @@ __noinline int known(const struct packet *p, struct flow *f, __u32 peer_eni)
 		bpf_loop(BUILDING_LOOKS, building_look, &b, 0);
 	if (b.state != FLOW_LIVE || p->syn || f->peer_eni != peer_eni || !same_key(&f->key, &p->key))
 		return 0;
-	other_half(&p->key, f->peer_eni, &rev_key);
-	rev = bpf_map_lookup_elem(&flows, &rev_key);
-	return !pair_expired(f, rev, p->now, 0);
+	rev = partner(f);
+	if (pair_expired(f, rev, p->now, LONGEST))
+		return 0;
+	result = KNOWN;
+	if (f->flags & FLOW_TRACK_OWN && pair_expired(f, rev, p->now, OF_OWN))
+		result |= FLOW_TRACK_OWN;
+	if (f->flags & FLOW_TRACK_PEER && pair_expired(f, rev, p->now, OF_PEER))
+		result |= FLOW_TRACK_PEER;
+	return result;
 }
 
 /* What would be tracked begins with a packet that can begin a flow; a reply
@@ -212,6 +222,7 @@ static __always_inline int begin_decision(const struct packet *p, struct port *p
 	d->stage = 0;
 	d->reason = 0;
 	d->rule = 0;
+	d->ended = 0;
 	d->acl_out = 0;
 	d->acl_in = 0;
 	d->born = f ? READ(f->born) : 0;
@@ -235,6 +246,7 @@ static __always_inline int begin_decision(const struct packet *p, struct port *p
 static __always_inline int walk(const struct packet *p, struct port *port, struct flow *f, struct decision *d,
 				const struct packet *on_wire, struct stand *at)
 {
+	__u32 anew, begun = 0; /* sides to which the flow is new; that track it from now on */
 	struct side s = {};
 	int live;
 
@@ -243,7 +255,8 @@ static __always_inline int walk(const struct packet *p, struct port *port, struc
 	live = known(p, f, d->peer_eni);
 	d->fresh = !live;
 	d->begins = !live || !f || !READ(f->packets);
-	d->flags = live && f ? f->flags & ~(FLOW_CUT_OWN | FLOW_CUT_PEER) : 0;
+	anew = live ? live & TRACKS : TRACKS;
+	d->flags = live && f ? f->flags & ~(FLOW_CUT_OWN | FLOW_CUT_PEER | anew) : 0;
 
 	/* The sender's groups. */
 	s.forth = at->own->egress;
@@ -254,11 +267,12 @@ static __always_inline int walk(const struct packet *p, struct port *port, struc
 	s.kept = d->flags & FLOW_TRACK_OWN;
 	s.reverse = d->flags & FLOW_REVERSE;
 	s.rule = live && f ? f->own_rule : 0;
-	if (!judge(p, &s))
+	if (!judge(p, &s)) {
+		d->ended = live && f && f->flags & FLOW_CUT_OWN;
 		return refuse(d, STAGE_EGRESS, DROP_SECURITY_GROUP);
+	}
 	d->own_rule = s.rule;
-	if (!live && s.tracked)
-		d->flags |= FLOW_TRACK_OWN;
+	begun |= -s.tracked & anew & FLOW_TRACK_OWN;
 
 	if (edge(on_wire, at->own->acl_out, at->peer->acl_in, d))
 		return -1;
@@ -269,16 +283,16 @@ static __always_inline int walk(const struct packet *p, struct port *port, struc
 	s.remote = p->key.saddr;
 	s.member = at->e.src ? membership_of(at->e.src, d->generation) : 0;
 	s.cut = (at->e.peer->flags & PORT_CUT) || (f && f->flags & FLOW_CUT_PEER);
-	s.kept = live && (d->flags & FLOW_TRACK_PEER);
+	s.kept = d->flags & FLOW_TRACK_PEER;
 	s.rule = live && f ? f->peer_rule : 0;
-	if (!judge(p, &s))
+	if (!judge(p, &s)) {
+		d->ended = live && f && f->flags & FLOW_CUT_PEER;
 		return refuse(d, STAGE_INGRESS, DROP_SECURITY_GROUP);
+	}
 	d->peer_rule = s.rule;
-	if (live)
-		return 0;
-	if (s.tracked)
-		d->flags |= FLOW_TRACK_PEER;
-	return begins_flow(p, d->flags) ? 0 : refuse(d, STAGE_FLOW, DROP_STRAY);
+	begun |= -s.tracked & anew & FLOW_TRACK_PEER;
+	d->flags |= begun;
+	return (live && !begun) || begins_flow(p, begun) ? 0 : refuse(d, STAGE_FLOW, DROP_STRAY);
 }
 
 static __always_inline int recycled(const struct endpoint *e, __u32 vpc, __be32 v4)

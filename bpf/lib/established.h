@@ -10,12 +10,9 @@
 /* Apart, because the key's place on the stack would be the hot path's too. */
 __noinline int expired(const struct packet *p, struct flow *f)
 {
-	struct flow_key rev;
-
 	if (!p || !f)
 		return 1;
-	other_half(&p->key, f->peer_eni, &rev);
-	return pair_expired(f, bpf_map_lookup_elem(&flows, &rev), p->now, 0);
+	return pair_expired(f, partner(f), p->now, SHORTEST);
 }
 
 /* Idle or closing entries need a look at their other half. */

@@ -29,7 +29,7 @@ volatile const __u64 flow_second = 1000000000; /* ns */
 /* Below this no flow is ever expired, but closing ones. */
 #define IDLE_MIN UDP_SINGLE
 
-volatile const __u32 flow_slot_mask = 262143; /* number of slots - 1, a power of two - 1 */
+volatile const __u32 flow_slot_mask = 524287; /* number of slots - 1, a power of two - 1 */
 volatile const __u32 flow_pairs = 131072;     /* pairs the table holds */
 volatile const __u32 flow_allowance = 32768;  /* pairs one interface may open */
 volatile const __u32 flow_half_open = 4096;   /* of those, TCP that nobody has answered yet */
@@ -98,52 +98,82 @@ static __always_inline void other_half(const struct flow_key *k, __u32 peer, str
 	}
 }
 
-/* The shorter of what the two sides say, in ns; a side that does not track the
- * flow has no say. */
-static __always_inline __u64 shorter(__u32 own, __u32 peer, __u64 otherwise)
+/* partner: the other half, as long as it takes this one for its own. The same
+ * tuple may serve another pair meanwhile, which is no business of ours. */
+static __always_inline struct flow *partner(const struct flow *f)
 {
-	__u64 a = own ? own * SECOND : otherwise, b = peer ? peer * SECOND : otherwise;
+	struct flow_key key;
+	struct flow *rev;
 
-	return a < b ? a : b;
+	other_half(&f->key, f->peer_eni, &key);
+	rev = bpf_map_lookup_elem(&flows, &key);
+	return rev && rev != f && rev->peer_eni == f->key.eni ? rev : 0;
 }
 
-/* idle_limit of an established flow. A slot may have another owner meanwhile:
- * such flows are abandoned, which is sooner than any of this. */
-static __always_inline __u64 idle_limit(const struct flow *f, int stream)
+/* Whose word counts where the two sides of a flow forget it at different times. */
+enum patience {
+	LONGEST = 0,  /* while one side remembers, the entry lives */
+	SHORTEST = 1, /* once one has forgotten, a packet is judged again */
+	OF_OWN = 2,
+	OF_PEER = 3,
+	HURRIED = 4,  /* added: room is short */
+};
+
+/* How long a side remembers an established flow: 0 for one that does not track
+ * it. A slot may have another owner meanwhile; such flows are abandoned, which is
+ * sooner than any of this. */
+static __always_inline __u64 side_limit(const struct flow *f, __u32 slot, __u32 tracks, int stream)
 {
-	struct port *own = f->flags & FLOW_TRACK_OWN ? port_at(f->own_slot) : 0;
-	struct port *peer = f->flags & FLOW_TRACK_PEER ? port_at(f->peer_slot) : 0;
+	struct port *p = f->flags & tracks ? port_at(slot) : 0;
 
-	if (f->key.proto == IPPROTO_TCP)
-		return shorter(own ? own->tcp_idle : 0, peer ? peer->tcp_idle : 0, TCP_IDLE);
-	if (stream)
-		return shorter(own ? own->udp_stream : 0, peer ? peer->udp_stream : 0, UDP_STREAM);
-	return shorter(own ? own->udp_idle : 0, peer ? peer->udp_idle : 0, UDP_SINGLE);
-}
-
-/* pair_timeout says after how long without a packet the pair is over. UDP is a
- * stream once it had more than one request and more than one answer. */
-__noinline __u64 pair_timeout(const struct flow *f, const struct flow *rev, int tight)
-{
-	__u32 a, b;
-
-	if (!f)
+	if (!(f->flags & tracks))
 		return 0;
-	a = f->seen;
-	b = rev ? rev->seen : 0;
+	if (f->key.proto == IPPROTO_TCP)
+		return p && p->tcp_idle ? p->tcp_idle * SECOND : TCP_IDLE;
+	if (stream)
+		return p && p->udp_stream ? p->udp_stream * SECOND : UDP_STREAM;
+	return p && p->udp_idle ? p->udp_idle * SECOND : UDP_SINGLE;
+}
+
+static __always_inline __u64 idle_limit(const struct flow *f, int stream, __u32 whose)
+{
+	__u64 own = side_limit(f, f->own_slot, FLOW_TRACK_OWN, stream);
+	__u64 peer = side_limit(f, f->peer_slot, FLOW_TRACK_PEER, stream);
+
+	if (!own && !peer)
+		return f->key.proto == IPPROTO_TCP ? TCP_IDLE : stream ? UDP_STREAM : UDP_SINGLE;
+	if (!own || (peer && whose == OF_PEER))
+		return peer;
+	if (!peer || whose == OF_OWN)
+		return own;
+	return (own < peer) == (whose == SHORTEST) ? own : peer;
+}
+
+/* timeout_of says after how long without a packet the pair is over. UDP is a
+ * stream once it had more than one request and more than one answer. */
+static __always_inline __u64 timeout_of(const struct flow *f, const struct flow *rev, __u32 patience)
+{
+	__u32 whose = patience & ~HURRIED, tight = patience & HURRIED;
+	__u32 a = f->seen, b = rev ? rev->seen : 0;
+
 	switch (f->key.proto) {
 	case IPPROTO_TCP:
 		if (((a | b) & SEEN_RST) || (a & b & SEEN_FIN))
 			return tight ? TCP_CLOSING_TIGHT : TCP_CLOSING;
 		if (!a || !b)
 			return tight ? TCP_HALF_OPEN_TIGHT : TCP_HALF_OPEN;
-		return idle_limit(f, 0);
+		return idle_limit(f, 0, whose);
 	case IPPROTO_UDP:
-		return idle_limit(f, f->packets > 1 && rev && rev->packets > 1);
+		return idle_limit(f, f->packets > 1 && rev && rev->packets > 1, whose);
 	case IPPROTO_ICMP:
 		return ICMP_IDLE;
 	}
 	return OTHER_IDLE;
+}
+
+__noinline __u64 pair_timeout(const struct flow *f, const struct flow *rev, __u32 patience)
+{
+	return f ? timeout_of(f, rev, patience) : 0;
 }
 
 /* last_of: liveness of a pair is one, whichever side kept talking. */
@@ -154,33 +184,59 @@ static __always_inline __u64 last_of(struct flow *f, struct flow *rev)
 	return other > last ? other : last;
 }
 
-static __always_inline int pair_expired(struct flow *f, struct flow *rev, __u64 now, int tight)
+static __always_inline int pair_expired(struct flow *f, struct flow *rev, __u64 now, __u32 patience)
 {
-	return last_of(f, rev) + pair_timeout(f, rev, tight) < now;
+	return last_of(f, rev) + pair_timeout(f, rev, patience) < now;
 }
 
-/* settle: the pair is no longer half open. Whoever clears the mark counts it. */
+/* settle: the pair is no longer half open. The mark says whose account has it,
+ * and whoever takes the mark away settles that one. */
 static __always_inline void settle(struct flow_slot *s)
 {
+	__u32 eni = READ(s->half_open);
 	struct flow_usage *u;
 
-	if (!swap_state(&s->half_open, 1, 0))
+	if (!eni || !swap_state(&s->half_open, eni, 0))
 		return;
-	u = bpf_map_lookup_elem(&usage, &s->owner);
+	u = bpf_map_lookup_elem(&usage, &eni);
 	if (u)
 		__sync_fetch_and_add(&u->half_open, -1);
 }
 
+/* charge opens the account of a pair at the place of the half that opens it. */
+static __always_inline void charge(struct flow_slot *s, struct flow_usage *u, const struct flow_key *k)
+{
+	s->owner = k->eni;
+	__sync_fetch_and_add(&u->flows, 1);
+	if (k->proto == IPPROTO_TCP && swap_state(&s->half_open, 0, k->eni))
+		__sync_fetch_and_add(&u->half_open, 1);
+}
+
+/* give_back closes it. Places change only with their half: while that is being
+ * built, or deleted. */
 static __always_inline void give_back(struct flow_slot *s)
 {
-	struct flow_usage *u = bpf_map_lookup_elem(&usage, &s->owner);
-	struct host_state *m = host_state();
+	__u32 eni = s->owner;
+	struct flow_usage *u;
 
 	settle(s);
+	if (!eni)
+		return;
+	s->owner = 0;
+	u = bpf_map_lookup_elem(&usage, &eni);
 	if (u)
 		__sync_fetch_and_add(&u->flows, -1);
+}
+
+/* vacate frees a place. */
+static __always_inline void vacate(struct flow_slot *s)
+{
+	struct host_state *m = host_state();
+
+	give_back(s);
 	if (m)
 		__sync_fetch_and_add(&m->live, -1);
+	WRITE(s->state, SLOT_FREE);
 }
 
 enum reclaim_result {
@@ -204,11 +260,16 @@ static __always_inline int abandoned(struct flow *f)
 	return !lives_at(f->own_slot, f->key.eni) || !lives_at(f->peer_slot, f->peer_eni);
 }
 
-static __always_inline int unused(struct flow *f, struct flow *rev, __u64 now, int tight)
+__noinline int unused(struct flow *f, struct flow *rev, __u64 now, int tight)
 {
-	if (pair_expired(f, rev, now, tight))
+	__u64 last;
+
+	if (!f)
 		return 1;
-	return abandoned(f) && last_of(f, rev) + (tight ? TCP_HALF_OPEN_TIGHT : TCP_HALF_OPEN) < now;
+	last = last_of(f, rev);
+	if (last + timeout_of(f, rev, tight ? LONGEST | HURRIED : LONGEST) < now)
+		return 1;
+	return abandoned(f) && last + (tight ? TCP_HALF_OPEN_TIGHT : TCP_HALF_OPEN) < now;
 }
 
 /* die marks one half; the time comes first, for whoever sees it DEAD. */
@@ -233,42 +294,37 @@ static __always_inline int kill(struct flow *f, struct flow *rev, __u64 now, int
 	return RECLAIM_KILLED;
 }
 
-/* bury deletes a pair whose halves have both been DEAD long enough. */
-static __always_inline int bury(struct flow_slot *s, struct flow_key *rev_key, struct flow *f, struct flow *rev)
+/* bury deletes a half that has been DEAD long enough. */
+static __always_inline int bury(struct flow_slot *s, struct flow *f)
 {
 	if (!swap_state(&f->state, FLOW_DEAD, FLOW_GONE))
 		return RECLAIM_KEPT;
-	if (rev && !swap_state(&rev->state, FLOW_DEAD, FLOW_GONE)) {
-		swap_state(&f->state, FLOW_GONE, FLOW_DEAD);
-		return RECLAIM_KEPT;
-	}
 	bpf_map_delete_elem(&flows, &s->key);
-	if (rev)
-		bpf_map_delete_elem(&flows, rev_key);
 	return RECLAIM_DELETED;
 }
 
-static __always_inline int examine(struct flow_slot *s, __u64 now, int tight)
+static __always_inline int rested(struct flow *f, __u64 now, int tight)
+{
+	return READ(f->state) == FLOW_DEAD && f->dead_at + (tight ? QUARANTINE_TIGHT : QUARANTINE) <= now;
+}
+
+static __always_inline int examine(struct flow_slot *s, __u32 index, __u64 now, int tight)
 {
 	struct flow *f = bpf_map_lookup_elem(&flows, &s->key), *rev;
-	struct flow_key rev_key;
 
-	if (!f)
+	if (!f || f->slot != index)
 		return RECLAIM_DELETED;
-	other_half(&s->key, f->peer_eni, &rev_key);
-	rev = bpf_map_lookup_elem(&flows, &rev_key);
-	if (rev == f || f->flags & FLOW_ORPHAN)
-		rev = 0;
+	rev = partner(f);
 	if (READ(f->state) == FLOW_LIVE)
 		return unused(f, rev, now, tight) ? kill(f, rev, now, tight) : RECLAIM_KEPT;
-	if (READ(f->state) != FLOW_DEAD || f->dead_at + (tight ? QUARANTINE_TIGHT : QUARANTINE) > now)
+	if (!rested(f, now, tight))
 		return RECLAIM_KEPT;
 	/* The other half may have been left LIVE by a lost race: it dies first. */
 	if (rev && READ(rev->state) == FLOW_LIVE && unused(f, rev, now, tight) && die(rev, now))
 		return RECLAIM_KILLED;
-	if (rev && (READ(rev->state) != FLOW_DEAD || rev->dead_at + (tight ? QUARANTINE_TIGHT : QUARANTINE) > now))
+	if (rev && READ(rev->state) != FLOW_GONE && !rested(rev, now, tight))
 		return RECLAIM_KEPT;
-	return bury(s, &rev_key, f, rev);
+	return bury(s, f);
 }
 
 /* Whose flows are short of room: nobody's, everyone's, or one interface's. */
@@ -277,7 +333,7 @@ static __always_inline int examine(struct flow_slot *s, __u64 now, int tight)
 
 /* reclaim looks at one place of the clock. Who has used up its own share hurries
  * its own flows only. */
-__noinline int reclaim(__u32 index, __u64 now, __u32 tight)
+static __always_inline int reclaim(__u32 index, __u64 now, __u32 tight)
 {
 	struct flow_slot *s = bpf_map_lookup_elem(&flow_slots, &index);
 	int result;
@@ -286,11 +342,12 @@ __noinline int reclaim(__u32 index, __u64 now, __u32 tight)
 		return RECLAIM_KEPT;
 	if (!swap_state(&s->state, SLOT_USED, SLOT_BUSY))
 		return READ(s->state) == SLOT_FREE ? RECLAIM_FREE : RECLAIM_KEPT;
-	result = examine(s, now, tight == EVERYONE || (tight && s->owner == tight));
+	result = examine(s, index, now, tight == EVERYONE || (tight && s->owner == tight));
 	if (result == RECLAIM_KILLED)
 		settle(s);
 	if (result == RECLAIM_DELETED)
-		give_back(s);
-	WRITE(s->state, result == RECLAIM_DELETED ? SLOT_FREE : SLOT_USED);
+		vacate(s);
+	else
+		WRITE(s->state, SLOT_USED);
 	return result;
 }

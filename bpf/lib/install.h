@@ -26,9 +26,9 @@ static __always_inline void fill(struct flow *f, const struct packet *p, __u32 o
 	f->acl_out = d->acl_out;
 	f->acl_in = d->acl_in;
 	f->flags = d->flags;
-	f->last_seen = p->now;
 	if (!d->fresh)
 		return;
+	f->last_seen = p->now;
 	f->seen = p->tcp & ~SEEN_SEQ;
 	f->next = seq_end_of(p);
 	f->ack = p->ack;
@@ -70,65 +70,22 @@ static __always_inline __u32 reverse_epoch(const struct decision *d)
 /* spoken_for: the replies' half serves a live pair of the interface that has
  * the source's address. Who only forwards or imitates that address must not turn
  * the answers to its owner away. */
-static __always_inline int spoken_for(const struct packet *p, const struct decision *d, struct flow *rev)
+__noinline int spoken_for(const struct packet *p, const struct decision *d, struct flow *rev)
 {
-	struct flow_key key;
 	struct flow *owner;
 
-	if (d->src_known || READ(rev->state) != FLOW_LIVE || rev->peer_eni == p->key.eni)
+	if (!p || !d || !rev || d->src_known || READ(rev->state) != FLOW_LIVE || rev->peer_eni == p->key.eni)
 		return 0;
-	other_half(&rev->key, rev->peer_eni, &key);
-	owner = bpf_map_lookup_elem(&flows, &key);
-	return owner && READ(owner->state) == FLOW_LIVE && !pair_expired(owner, rev, p->now, 0);
+	owner = partner(rev);
+	return owner && READ(owner->state) == FLOW_LIVE && !pair_expired(owner, rev, p->now, LONGEST);
 }
 
-/* put_reverse writes the replies' half; -1 when there is no room for it, 1 when
- * it is another's, or an old one that is just being deleted and would take the
- * new content along. */
-__noinline int put_reverse(const struct packet *p, __u32 slot_own, const struct decision *d, __u32 place)
+/* crossing: both sides have sent a SYN and neither an answer. Each half was
+ * judged for itself and stays its sender's. */
+static __always_inline int crossing(const struct packet *p, const struct flow *rev)
 {
-	struct flow_key key;
-	struct flow *rev, value = {};
-	long err;
-
-	if (!p || !d)
-		return -1;
-	other_half(&p->key, d->peer_eni, &key);
-	rev = bpf_map_lookup_elem(&flows, &key);
-	if (!rev) {
-		value.key = key;
-		fill_reverse(&value, p, slot_own, d);
-		value.state = FLOW_LIVE;
-		value.epoch = reverse_epoch(d);
-		value.born = bpf_ktime_get_ns();
-		value.slot = place;
-		err = bpf_map_update_elem(&flows, &key, &value, BPF_NOEXIST);
-		return err && err != E_EXIST ? -1 : 0;
-	}
-	if (spoken_for(p, d, rev))
-		return 1;
-	if (begin(rev, &key)) {
-		fill_reverse(rev, p, slot_own, d);
-		rev->slot = place;
-		finish(rev, reverse_epoch(d));
-		return 0;
-	}
-	return READ(rev->state) == FLOW_GONE;
-}
-
-__noinline int put_forward(const struct packet *p, __u32 slot_own, const struct decision *d, __u32 place)
-{
-	struct flow value = {};
-
-	if (!p || !d)
-		return -1;
-	value.key = p->key;
-	fill(&value, p, slot_own, d);
-	value.state = FLOW_LIVE;
-	value.epoch = d->epoch;
-	value.born = bpf_ktime_get_ns();
-	value.slot = place;
-	return bpf_map_update_elem(&flows, &value.key, &value, BPF_NOEXIST);
+	return p->syn && READ(rev->state) == FLOW_LIVE && rev->peer_eni == p->key.eni && !(rev->flags & FLOW_REVERSE) &&
+	       rev->seen == (SEEN_ANY | SEEN_SYN);
 }
 
 /* room: 0, or why this interface may not open a flow. Where it has used its
@@ -141,7 +98,7 @@ __noinline int room(const struct packet *p, struct flow_usage *u, const struct b
 	if (!p || !u || !b || !m)
 		return DROP_ALLOWANCE;
 	why = over(m, u, b);
-	if (!why || u->full == p->now)
+	if (!why || u->full == p->now || !far_walk(m, p->now))
 		return why;
 	make_room(p->now, hurried(m, u, p->key.eni), STEPS_OVER);
 	why = over(m, u, b);
@@ -150,29 +107,114 @@ __noinline int room(const struct packet *p, struct flow_usage *u, const struct b
 	return why;
 }
 
-/* open_account writes who pays for the pair into its place. */
-static __always_inline void open_account(struct flow_slot *s, const struct packet *p, struct flow_usage *u)
+/* put_half makes a new half of what lies in scratch, in a place of its own: 0, E_EXIST, or another error.
+ * The place and who pays are written before the half appears. */
+__noinline int put_half(struct flow_usage *u, __u32 tight)
 {
-	s->key = p->key;
-	s->owner = p->key.eni;
-	__sync_fetch_and_add(&u->flows, 1);
-	s->half_open = p->key.proto == IPPROTO_TCP;
-	if (s->half_open)
-		__sync_fetch_and_add(&u->half_open, 1);
+	struct scratch *own = scratch();
+	struct flow_slot *s;
+	__u32 place;
+	long err;
+
+	if (!own)
+		return -1;
+	place = claim(own->half.last_seen, tight);
+	s = bpf_map_lookup_elem(&flow_slots, &place);
+	if (!s)
+		return -1;
+	s->key = own->half.key;
+	s->owner = 0;
+	s->half_open = 0;
+	if (u)
+		charge(s, u, &own->half.key);
+	own->half.slot = place;
+	own->half.state = FLOW_LIVE;
+	own->half.born = bpf_ktime_get_ns();
+	err = bpf_map_update_elem(&flows, &own->half.key, &own->half, BPF_NOEXIST);
+	if (err)
+		vacate(s);
+	else
+		WRITE(s->state, SLOT_USED);
+	return err;
+}
+
+/* release: this half no longer opens a pair. */
+static __always_inline void release(struct flow *f)
+{
+	__u32 place = f->slot;
+	struct flow_slot *s = bpf_map_lookup_elem(&flow_slots, &place);
+
+	if (s && same_key(&s->key, &f->key))
+		give_back(s);
+}
+
+/* put_reverse writes the replies' half; -1 when there is no room for it, 1 when
+ * it is another's, or an old one that is just being deleted and would take the
+ * new content along. */
+__noinline int put_reverse(const struct packet *p, __u32 slot_own, const struct decision *d)
+{
+	struct scratch *own = scratch();
+	struct flow_key key;
+	struct flow *rev;
+	int err;
+
+	if (!p || !d || !own)
+		return -1;
+	other_half(&p->key, d->peer_eni, &key);
+	rev = bpf_map_lookup_elem(&flows, &key);
+	if (!rev) {
+		__builtin_memset(&own->half, 0, sizeof(own->half));
+		own->half.key = key;
+		fill_reverse(&own->half, p, slot_own, d);
+		own->half.epoch = reverse_epoch(d);
+		err = put_half(0, ROOMY);
+		return err && err != E_EXIST ? -1 : 0;
+	}
+	if (crossing(p, rev))
+		return 0;
+	if (spoken_for(p, d, rev))
+		return 1;
+	if (begin(rev, &key)) {
+		release(rev);
+		fill_reverse(rev, p, slot_own, d);
+		finish(rev, reverse_epoch(d));
+		return 0;
+	}
+	return READ(rev->state) == FLOW_GONE;
+}
+
+__noinline int put_forward(const struct packet *p, __u32 slot_own, const struct decision *d, struct flow_usage *u)
+{
+	struct host_state *m = host_state();
+	struct scratch *own = scratch();
+
+	if (!p || !d || !u || !m || !own)
+		return -1;
+	__builtin_memset(&own->half, 0, sizeof(own->half));
+	own->half.key = p->key;
+	fill(&own->half, p, slot_own, d);
+	own->half.epoch = d->epoch;
+	return put_half(u, hurried(m, u, p->key.eni));
+}
+
+/* without_replies: a half alone would answer for as long as it is used. The next
+ * packet builds the pair. */
+static __always_inline int without_replies(struct flow *f, const struct packet *p, int err)
+{
+	if (f)
+		die(f, p->now);
+	return err < 0 ? DROP_TABLE_FULL : 0;
 }
 
 /* create writes a new pair, or nothing; 0 or a drop reason. */
 __noinline int create(const struct packet *p, __u32 slot_own, const struct decision *d)
 {
 	struct bill b = { .flows = 1, .half_open = p && p->key.proto == IPPROTO_TCP };
-	struct host_state *m = host_state();
 	struct flow_usage *u;
-	struct flow_slot *s;
-	__u32 place, eni;
-	struct flow *f;
-	long err;
+	__u32 eni;
+	int err;
 
-	if (!p || !d || !m)
+	if (!p || !d)
 		return DROP_TABLE_FULL;
 	eni = p->key.eni;
 	u = bpf_map_lookup_elem(&usage, &eni);
@@ -181,93 +223,37 @@ __noinline int create(const struct packet *p, __u32 slot_own, const struct decis
 	err = room(p, u, &b);
 	if (err)
 		return err;
-	place = claim(p->now, hurried(m, u, eni));
-	s = bpf_map_lookup_elem(&flow_slots, &place);
-	if (!s)
-		return DROP_TABLE_FULL;
-	err = put_forward(p, slot_own, d, place);
+	err = put_forward(p, slot_own, d, u);
 	if (err && err != E_EXIST && make_room(p->now, EVERYONE, STEPS_FULL))
-		err = put_forward(p, slot_own, d, place);
-	if (err) {
-		/* Another CPU is creating the same flow: its entry serves. */
-		WRITE(s->state, SLOT_FREE);
+		err = put_forward(p, slot_own, d, u);
+	if (err) /* another CPU is creating the same flow: its entry serves */
 		return err == E_EXIST ? 0 : DROP_TABLE_FULL;
-	}
-	open_account(s, p, u);
-	__sync_fetch_and_add(&m->live, 1);
-	err = put_reverse(p, slot_own, d, place);
+	err = put_reverse(p, slot_own, d);
 	if (err < 0 && make_room(p->now, EVERYONE, STEPS_FULL))
-		err = put_reverse(p, slot_own, d, place);
-	if (err) {
-		/* A half without replies would answer for as long as it is used: the
-		 * next packet builds the pair. */
-		f = flow_of(p);
-		if (f)
-			die(f, p->now);
-	}
-	WRITE(s->state, SLOT_USED);
-	return err < 0 ? DROP_TABLE_FULL : 0;
+		err = put_reverse(p, slot_own, d);
+	return err ? without_replies(flow_of(p), p, err) : 0;
 }
 
-/* orphan gives the half of a former receiver a place of its own in the clock:
- * from now on its pair's place leads to the new one. True if nothing is left
- * that the clock cannot find. It counts for nobody's allowance. */
-static __always_inline int orphan(const struct packet *p, struct flow *f)
+/* take_over opens the account of a pair that a known half opens anew. */
+static __always_inline void take_over(const struct packet *p, struct flow *f, struct flow_usage *u)
 {
-	struct host_state *m = host_state();
-	struct flow_slot *s;
-	struct flow_key key;
-	struct flow *rev;
-	__u32 place;
+	__u32 place = f->slot;
+	struct flow_slot *s = bpf_map_lookup_elem(&flow_slots, &place);
 
-	other_half(&p->key, f->peer_eni, &key);
-	rev = bpf_map_lookup_elem(&flows, &key);
-	if (!rev || !m)
-		return !rev;
-	die(rev, p->now);
-	place = claim(p->now, ROOMY);
-	s = bpf_map_lookup_elem(&flow_slots, &place);
-	if (!s)
-		return 0;
-	rev->flags |= FLOW_ORPHAN;
-	s->key = key;
-	s->owner = 0;
-	s->half_open = 0;
-	__sync_fetch_and_add(&m->live, 1);
-	WRITE(s->state, SLOT_USED);
-	return 1;
+	if (!s || !same_key(&s->key, &p->key))
+		return;
+	give_back(s);
+	charge(s, u, &p->key);
 }
 
-/* price of opening a known pair anew: nothing that its account has already. */
+/* price of opening a known pair anew: nothing that this half has already. */
 static __always_inline void price(const struct packet *p, struct flow *f, struct bill *b)
 {
 	__u32 place = f->slot;
 	struct flow_slot *s = bpf_map_lookup_elem(&flow_slots, &place);
 
-	b->flows = s && s->owner != p->key.eni;
-	b->half_open = p->key.proto == IPPROTO_TCP && s && !(s->half_open && !b->flows);
-}
-
-/* take_over moves a pair's account to the interface that opens it anew. Its
- * place stays while one of its halves is being built. */
-__noinline int take_over(const struct packet *p, __u32 place, struct flow_usage *u)
-{
-	struct flow_slot *s = bpf_map_lookup_elem(&flow_slots, &place);
-	struct flow_usage *before;
-
-	if (!p || !s || !u)
-		return 0;
-	settle(s);
-	if (s->owner != p->key.eni) {
-		before = bpf_map_lookup_elem(&usage, &s->owner);
-		if (before)
-			__sync_fetch_and_add(&before->flows, -1);
-		__sync_fetch_and_add(&u->flows, 1);
-		s->owner = p->key.eni;
-	}
-	if (p->key.proto == IPPROTO_TCP && swap_state(&s->half_open, 0, 1))
-		__sync_fetch_and_add(&u->half_open, 1);
-	return 0;
+	b->flows = s && !s->owner;
+	b->half_open = p->key.proto == IPPROTO_TCP && s && !s->half_open;
 }
 
 /* renew writes a decision over an entry that exists; a new flow on an old
@@ -293,20 +279,29 @@ __noinline int renew(const struct packet *p, __u32 slot_own, const struct decisi
 	}
 	if (READ(f->born) != d->born || !begin(f, &p->key))
 		return 0; /* built, cut or deleted by another meanwhile: the verdict serves */
-	if (f->peer_eni != d->peer_eni && !orphan(p, f)) {
-		swap_state(&f->state, FLOW_BUILDING, FLOW_DEAD);
-		return DROP_TABLE_FULL;
-	}
 	fill(f, p, slot_own, d);
 	if (d->fresh)
-		take_over(p, f->slot, u);
+		take_over(p, f, u);
 	else
 		touch(f, p);
 	finish(f, d->epoch);
 	if (!d->fresh)
 		return 0;
-	err = put_reverse(p, slot_own, d, f->slot);
-	if (err)
-		die(f, p->now);
-	return err < 0 ? DROP_TABLE_FULL : 0;
+	err = put_reverse(p, slot_own, d);
+	return err ? without_replies(f, p, err) : 0;
+}
+
+/* end forgets a flow that was cut, once nobody lets its packets pass: allowed
+ * again, it begins again. */
+__noinline int end(struct flow *f, __u64 now)
+{
+	struct flow *rev;
+
+	if (!f)
+		return 0;
+	rev = partner(f);
+	die(f, now);
+	if (rev)
+		die(rev, now);
+	return 0;
 }

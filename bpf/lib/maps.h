@@ -108,7 +108,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 262144);
+	__uint(max_entries, 524288);
 	__type(key, __u32);
 	__type(value, struct flow_slot);
 } flow_slots SEC(".maps");

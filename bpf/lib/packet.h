@@ -79,6 +79,9 @@ static __always_inline int parse_l4(struct __sk_buff *skb, struct packet *p, __u
 
 		if (room < sizeof(*tcp) || l4 + sizeof(*tcp) > frame_end(skb) || tcp->doff < 5 || tcp->doff * 4 > room)
 			return DROP_MALFORMED;
+		/* Neither a beginning nor an end. */
+		if (tcp->syn && (tcp->fin || tcp->rst))
+			return DROP_MALFORMED;
 		p->header += tcp->doff * 4;
 		p->key.sport = tcp->source;
 		p->key.dport = tcp->dest;
@@ -86,7 +89,7 @@ static __always_inline int parse_l4(struct __sk_buff *skb, struct packet *p, __u
 		p->ack = bpf_ntohl(tcp->ack_seq);
 		p->tcp = SEEN_ANY | SEEN_SEQ | (tcp->syn ? SEEN_SYN : 0) | (tcp->ack ? SEEN_ACK : 0) |
 			 (tcp->fin ? SEEN_FIN : 0) | (tcp->rst ? SEEN_RST : 0);
-		p->syn = tcp->syn && !tcp->ack && !tcp->rst && !tcp->fin;
+		p->syn = tcp->syn && !tcp->ack;
 		return 0;
 	}
 	p->tcp = SEEN_ANY;

@@ -19,7 +19,8 @@ struct decision {
 	__u8 crosses;		 /* from subnet to subnet */
 	__u8 src_known;		 /* the source is the sender's own address */
 	__u8 torn;		 /* made while something was replaced: decide again */
-	__u8 pad[3];
+	__u8 ended;		 /* refuses a flow that was to end with its rule */
+	__u8 pad[2];
 	__u32 acl, peer_acl;	 /* whose rules acl_out and acl_in are */
 	__u32 stage, reason, rule;
 	__u64 born;		 /* of the entry that was judged */
@@ -28,6 +29,7 @@ struct decision {
 struct scratch {
 	struct decision d;
 	struct packet quoted; /* what would answer the packet that an ICMP error quotes */
+	struct flow half;     /* about to be inserted */
 };
 
 struct {

@@ -24,40 +24,55 @@ static __always_inline __u32 seq_end_of(const struct packet *p)
  * a refused SYN. */
 __noinline int believable_reset(const struct packet *p, const struct flow *f)
 {
-	struct flow_key key;
 	struct flow *rev;
 
 	if (!p || !f)
 		return 0;
 	if (p->seq == f->next)
 		return 1;
-	other_half(&p->key, f->peer_eni, &key);
-	rev = bpf_map_lookup_elem(&flows, &key);
+	rev = partner(f);
 	return rev && (p->seq == rev->ack || !(rev->seen & SEEN_ACK));
+}
+
+/* reset closes the other side as well: it will not be believed once more. */
+__noinline int reset(const struct flow *f)
+{
+	struct flow *rev = f ? partner(f) : 0;
+
+	if (rev)
+		WRITE(rev->seen, rev->seen | SEEN_RST);
+	return 0;
 }
 
 /* catch_up: what the receiver has acknowledged was sent, however far we are
  * behind. */
-__noinline int catch_up(const struct packet *p, struct flow *f)
+__noinline int catch_up(struct flow *f)
 {
-	struct flow_key key;
 	struct flow *rev;
 
-	if (!p || !f)
+	if (!f)
 		return 0;
-	other_half(&p->key, f->peer_eni, &key);
-	rev = bpf_map_lookup_elem(&flows, &key);
+	rev = partner(f);
 	if (rev && (__s32)(rev->ack - f->next) > 0)
 		WRITE(f->next, rev->ack);
 	return 0;
 }
 
 /* answered: the first packet of the replies' half. */
-__noinline int answered(__u32 place)
+__noinline int answered(const struct flow *f)
 {
-	struct flow_slot *s = bpf_map_lookup_elem(&flow_slots, &place);
+	struct flow_slot *s;
+	struct flow *rev;
+	__u32 place;
 
-	if (s)
+	if (!f)
+		return 0;
+	rev = partner(f);
+	if (!rev)
+		return 0;
+	place = rev->slot;
+	s = bpf_map_lookup_elem(&flow_slots, &place);
+	if (s && same_key(&s->key, &rev->key))
 		settle(s);
 	return 0;
 }
@@ -68,10 +83,14 @@ static __always_inline __u32 sequence(struct flow *f, const struct packet *p, __
 {
 	__u32 end = seq_end_of(p), says = p->tcp & ~SEEN_SEQ;
 
-	if (says & SEEN_RST)
-		return believable_reset(p, f) ? says : seen;
+	if (says & SEEN_RST) {
+		if (!believable_reset(p, f))
+			return seen;
+		reset(f);
+		return says;
+	}
 	if (seen && p->seq - f->next + OVERTAKE > 2 * OVERTAKE) {
-		catch_up(p, f);
+		catch_up(f);
 		return says & ~SEEN_FIN;
 	}
 	if (!seen || (__s32)(end - f->next) > 0)
@@ -81,19 +100,21 @@ static __always_inline __u32 sequence(struct flow *f, const struct packet *p, __
 	return says;
 }
 
-/* touch counts a packet of a known flow. */
+/* touch counts a packet of a known flow. A side that has said its last word does
+ * not keep the flow alive; only a new connection makes it speak again. */
 static __always_inline void touch(struct flow *f, const struct packet *p)
 {
 	__u32 seen = f->seen, says = p->tcp, next;
 
 	if (says & SEEN_SEQ)
 		says = sequence(f, p, seen);
-	next = (says & SEEN_RST ? seen : seen & ~SEEN_RST) | says;
-	WRITE(f->last_seen, p->now);
+	next = seen | says;
+	if (!(seen & (SEEN_FIN | SEEN_RST)))
+		WRITE(f->last_seen, p->now);
 	if (next != seen) {
 		WRITE(f->seen, next);
 		if (!seen)
-			answered(f->slot);
+			answered(f);
 	}
 	__sync_fetch_and_add(&f->packets, 1);
 	__sync_fetch_and_add(&f->bytes, p->len);

@@ -241,7 +241,6 @@ enum flow_flags {
 	FLOW_REVERSE = 1,    /* the replies of the pair */
 	FLOW_TRACK_OWN = 2,  /* the sender's groups track it */
 	FLOW_TRACK_PEER = 4, /* the receiver's groups track it */
-	FLOW_ORPHAN = 8,     /* its other half was given to another interface */
 	FLOW_CUT_OWN = 16,   /* the rule is gone and shall not be outlived: ask the groups again */
 	FLOW_CUT_PEER = 32,
 };
@@ -276,7 +275,7 @@ struct flow {
 	__u64 first_seen; /* ns, coarse */
 	__u32 peer_eni;
 	__u32 own_rule, peer_rule; /* ids of the rules that let it through */
-	__u32 slot;	  /* in flow_slots, of the pair */
+	__u32 slot;	  /* in flow_slots, its own */
 	__u32 acl_out, acl_in; /* rule numbers of the ACLs of this direction; 0: none was asked */
 	__u32 next;	  /* TCP: the sequence number after the last that was sent */
 	__u32 ack;	  /* TCP: the last acknowledgement that was sent */
@@ -288,18 +287,21 @@ enum slot_state {
 	SLOT_BUSY = 2, /* one CPU is looking at it */
 };
 
-/* A place in the clock that reclaims flows; names one half, the other follows. */
+/* A place in the clock that reclaims flows. Each half has its own, from before it
+ * appears until it is deleted, so none is ever without, whoever its partner is. */
 struct flow_slot {
 	__u32 state;
-	__u32 owner; /* the interface whose usage counts the pair; 0: nobody's */
-	__u32 half_open; /* 1 while it counts as such */
+	__u32 owner; /* the interface whose usage counts the pair that this half opened; 0: none did */
+	__u32 half_open; /* who counts it as such; 0: nobody */
 	struct flow_key key;
 };
 
 /* State of the whole host. */
 struct host_state {
 	__u64 hand;	     /* the clock's */
-	__u64 live;	     /* pairs in the table */
+	__u64 live;	     /* halves in the table */
+	__u64 walked;	     /* ns, coarse: the tick in which interfaces above their share had the clock walked */
+	__u64 walks;	     /* how often in that tick */
 	__u64 drops_uncounted; /* the drop table was full */
 	__u64 hits_uncounted;  /* the table of rule hits was full */
 };

@@ -18,13 +18,13 @@ import (
 
 // Table is the flow table of one host.
 type Table struct {
-	flows, slots, drops, stats, ports, usage, hits *ebpf.Map
-	sweep, cut                                     *ebpf.Program
+	flows, slots, drops, stats, ports, usage, hits, meta *ebpf.Map
+	sweep, cut                                           *ebpf.Program
 }
 
 // New wraps the maps of one host, by name, and the programs that walk the clock.
 func New(m map[string]*ebpf.Map, sweep, cut *ebpf.Program) *Table {
-	return &Table{flows: m["flows"], slots: m["flow_slots"], drops: m["drops"], stats: m["stats"], ports: m["ports"], usage: m["usage"], hits: m["hits"], sweep: sweep, cut: cut}
+	return &Table{flows: m["flows"], slots: m["flow_slots"], drops: m["drops"], stats: m["stats"], ports: m["ports"], usage: m["usage"], hits: m["hits"], meta: m["meta"], sweep: sweep, cut: cut}
 }
 
 // Swept says what one turn of the clock did.

@@ -13,8 +13,8 @@ type Usage struct {
 	Flows int
 	// HalfOpen is how many of them are TCP connections that nobody has answered.
 	HalfOpen int
-	// Allowance and HalfOpenAllowance are the most it may have when there is
-	// room.
+	// Allowance and HalfOpenAllowance are the most it may have at the moment: of
+	// flows, less than its share while the table is short of room.
 	Allowance, HalfOpenAllowance int
 	// Exceeded counts packets that would have opened one more flow and were
 	// dropped for want of room: AWS's conntrack_allowance_exceeded.
@@ -28,6 +28,17 @@ var roomReasons = map[string]bool{
 	bpf.ReasonName(uint8(bpf.FromEniDropReasonDROP_HALF_OPEN)):  true,
 }
 
+// allowance is what one interface may open now, as the programs say it.
+func (t *Table) allowance() (int, error) {
+	var m bpf.HostState
+	if err := t.meta.Lookup(uint32(0), &m); err != nil {
+		return 0, fmt.Errorf("read the state of the flow table: %w", err)
+	}
+	table := t.flows.MaxEntries()
+	free := int64(bpf.FlowPairs(table)) - int64(m.Live/2)
+	return int(min(int64(bpf.FlowAllowance(table)), max(free, 0)/3)), nil
+}
+
 // Usage reads the accounts of all interfaces.
 func (t *Table) Usage() (map[spec.ENI]Usage, error) {
 	var (
@@ -35,8 +46,11 @@ func (t *Table) Usage() (map[spec.ENI]Usage, error) {
 		eni uint32
 		u   bpf.FlowUsage
 	)
-	table := t.slots.MaxEntries()
-	allowance, halfOpen := int(bpf.FlowAllowance(table)), int(bpf.HalfOpenAllowance(table))
+	allowance, err := t.allowance()
+	if err != nil {
+		return nil, err
+	}
+	halfOpen := int(bpf.HalfOpenAllowance(t.flows.MaxEntries()))
 	it := t.usage.Iterate()
 	for it.Next(&eni, &u) {
 		// A pair that two CPUs account for at once may be counted down first.

@@ -55,6 +55,9 @@ func (m *Maps) Publish() (int, error) {
 // CountEpochs counts the epochs of ports whose policy was published and whose own
 // entry was not written since. It returns how many it wrote.
 func (m *Maps) CountEpochs() (int, error) {
+	if m.gen.changed {
+		return 0, nil // not in force yet
+	}
 	var errs []error
 	n := 0
 	for k := range m.gen.uncounted {
@@ -71,6 +74,20 @@ func (m *Maps) CountEpochs() (int, error) {
 		delete(m.gen.uncounted, k)
 	}
 	return n, errors.Join(errs...)
+}
+
+// Recount has the epochs of all ports counted by the next CountEpochs. A process
+// that was killed may have changed routes and places of addresses, which count at
+// once, and not the ports that rest on them; if they were changed back since,
+// nothing else would show that.
+func (m *Maps) Recount() error {
+	values, err := ports{m}.read()
+	for i, v := range values {
+		if v.Eni != 0 {
+			m.gen.uncounted[Slot(i)] = true
+		}
+	}
+	return err
 }
 
 // newest says which of two versions is in force at a generation, -1 if none is,

@@ -16,7 +16,6 @@ import (
 const (
 	trackOwn  = uint32(bpf.FromEniFlowFlagsFLOW_TRACK_OWN)
 	trackPeer = uint32(bpf.FromEniFlowFlagsFLOW_TRACK_PEER)
-	orphaned  = uint32(bpf.FromEniFlowFlagsFLOW_ORPHAN)
 )
 
 func native(a netip.Addr) uint32 {
@@ -240,9 +239,6 @@ func TestAddressMoved(t *testing.T) {
 	frame := ethernet(bob.router, bob.mac(), typeIPv4, ipv4(header{src: bob.addr, dst: second, proto: udp}, udpDatagram(9, 10, 4)))
 	l.passes(bob, cat, frame)
 	l.passes(cat, bob, flow{from: cat2, to: bob, proto: udp, sport: 10, dport: 9}.forth(0))
-	if e := l.entry(flow{from: ann2, to: bob, proto: udp, sport: 10, dport: 9}); e.Flags&orphaned == 0 {
-		t.Errorf("the former receiver's half is not marked: %+v", e)
-	}
 	l.swept()
 }
 

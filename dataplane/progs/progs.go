@@ -136,15 +136,15 @@ func loadSpecs(table uint32, second time.Duration) (objects, error) {
 	o := objects{byRole: map[Role]*ebpf.CollectionSpec{FromENI: eni}, sweep: sweep}
 	settings := map[string]any{
 		"flow_second":    uint64(second),
-		"flow_slot_mask": table - 1,
+		"flow_slot_mask": bpf.FlowSlots(table) - 1,
 		"flow_pairs":     bpf.FlowPairs(table),
 		"flow_allowance": bpf.FlowAllowance(table),
 		"flow_half_open": bpf.HalfOpenAllowance(table),
 	}
 	for _, c := range o.all() {
-		for _, name := range []string{"flows", "flow_slots"} {
+		for name, size := range map[string]uint32{"flows": table, "flow_slots": bpf.FlowSlots(table)} {
 			if m := c.Maps[name]; m != nil {
-				m.MaxEntries = table
+				m.MaxEntries = size
 			}
 		}
 		for name, v := range settings {

@@ -168,7 +168,7 @@ func TestSweep(t *testing.T) {
 		return r.Killed, r.Deleted, r.Used
 	}
 	l.passes(ann, bob, datagram.forth(0))
-	if k, d, u := turn(); k != 0 || d != 0 || u != 1 {
+	if k, d, u := turn(); k != 0 || d != 0 || u != 2 {
 		t.Errorf("a fresh pair: %d killed, %d deleted, %d used", k, d, u)
 	}
 	// One half that still talks keeps both.

@@ -1,6 +1,7 @@
 package progs_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -109,7 +110,8 @@ func TestResetsAndEnds(t *testing.T) {
 		{"guessed reset in the window", []packet{sends(a, rst, client+102, 0, 0)}, false},
 		{"old reset", []packet{sends(a, rst, client, 0, 0)}, false},
 		{"guessed data, then a reset behind it", []packet{sends(a, ack, client+0x40000000, server+101, 10), sends(a, rst, client+0x4000000a, 0, 0)}, false},
-		{"reset, then the connection goes on", []packet{sends(a, rst, client+101, 0, 0), sends(a, ack, client+101, server+101, 1)}, false},
+		{"reset, and both go on", []packet{sends(a, rst, client+101, 0, 0), sends(a, ack, client+101, server+101, 1), sends(b, ack, server+101, client+101, 1)}, true},
+		{"both ends, and both go on", []packet{sends(a, fin|ack, client+101, server+101, 0), sends(b, fin|ack, server+101, client+102, 0), sends(a, ack, client+102, server+102, 1), sends(b, ack, server+102, client+102, 1)}, true},
 		{"one end", []packet{sends(a, fin|ack, client+101, server+101, 0)}, false},
 		{"both ends", []packet{sends(a, fin|ack, client+101, server+101, 0), sends(b, fin|ack, server+101, client+102, 0)}, true},
 		{"a guessed end", []packet{sends(a, fin|ack, client+0x40000000, server+101, 0), sends(b, fin|ack, server+101, client+101, 0)}, false},
@@ -151,8 +153,8 @@ func TestRefusedConnection(t *testing.T) {
 	l.drops(bob, web.reply().segment(ack, 1, 5001, 0), "ingress", "security_group")
 }
 
-// TestTimeoutsOfAnInterface: the side that forgets first decides, and only one
-// that tracks the flow has a say.
+// TestTimeoutsOfAnInterface: a side that has forgotten a flow judges its packet as
+// a new one's, the other still knows it; one that does not track it has no say.
 func TestTimeoutsOfAnInterface(t *testing.T) {
 	anns := spec.Timeouts{TCPEstablished: 60, UDP: 40, UDPStream: 70}
 	bobs := spec.Timeouts{TCPEstablished: 100, UDP: 60, UDPStream: 60}
@@ -161,15 +163,17 @@ func TestTimeoutsOfAnInterface(t *testing.T) {
 		ann, bob  spec.Timeouts
 		f         flow
 		answers   int
-		untracked bool
+		untracked bool // by ann's groups
 		seconds   int
+		late      string // what bob's packet is told then
 	}{
-		{"TCP, one side says", anns, spec.Timeouts{}, web, 1, false, 60},
-		{"TCP, both say", anns, bobs, web, 1, false, 60},
-		{"TCP, the receiver says", spec.Timeouts{}, bobs, web, 1, false, 100},
-		{"TCP, a side that tracks nothing", anns, bobs, web, 1, true, 100},
-		{"UDP without an answer", anns, bobs, datagram, 0, false, 40},
-		{"UDP stream", anns, bobs, datagram, 2, false, 60},
+		{"TCP, the receiver of the answer says", anns, spec.Timeouts{}, web, 1, false, 60, "ingress/security_group"},
+		{"TCP, both say", anns, bobs, web, 1, false, 60, "ingress/security_group"},
+		{"TCP, its sender says", spec.Timeouts{}, bobs, web, 1, false, 100, "flow/stray"},
+		{"TCP, a side that tracks nothing", anns, bobs, web, 1, true, 100, "flow/stray"},
+		{"UDP without an answer", anns, bobs, datagram, 0, false, 40, "ingress/security_group"},
+		{"UDP without an answer, longer at one side", spec.Timeouts{UDP: 60}, spec.Timeouts{}, datagram, 0, false, 60, "ingress/security_group"},
+		{"UDP stream", anns, bobs, datagram, 2, false, 70, "ingress/security_group"},
 	}
 	for _, row := range rows {
 		for _, late := range []bool{false, true} {
@@ -197,14 +201,12 @@ func TestTimeoutsOfAnInterface(t *testing.T) {
 					idle += 2 * second
 				}
 				l.age(row.f, idle)
-				switch back := row.f.back(ack); {
-				case !late:
-					l.passes(bob, ann, back)
-				case row.untracked:
-					l.drops(bob, back, "flow", "stray")
-				default:
-					l.drops(bob, back, "ingress", "security_group")
+				if !late {
+					l.passes(bob, ann, row.f.back(ack))
+					return
 				}
+				stage, reason, _ := strings.Cut(row.late, "/")
+				l.drops(bob, row.f.back(ack), stage, reason)
 			})
 		}
 	}
@@ -230,23 +232,32 @@ func TestCut(t *testing.T) {
 		t.Fatalf("%d pairs cut, %v; want one", n, err)
 	}
 	l.drops(ann, web.forth(ack), "ingress", "security_group")
-	l.drops(bob, web.back(ack), "egress", "security_group")
+	l.drops(bob, web.back(ack), "ingress", "security_group") // it has ended: an answer to nothing
 	l.passes(ann, bob, other.forth(ack))
 	l.passes(bob, ann, other.back(ack))
 
-	// Another rule lets it in: it is tracked by that one from now on.
+	// What was refused has ended: allowed again, it begins again.
 	const third = 0x33
-	l.ingress(bob, rule(third, 80))
+	l.ingress(bob, rule(third, 80), rule(secondRule, 443))
 	l.apply()
-	l.passes(ann, bob, web.forth(ack))
-	l.passes(bob, ann, web.back(ack))
-	if n, err := l.table.Cut([]uint32{first}); n != 0 || err != nil {
+	l.drops(ann, web.forth(ack), "flow", "stray")
+	l.handshake(web)
+
+	// Where another rule lets a flow in, it is tracked by that one from now on.
+	const fourth = 0x44
+	l.ingress(bob, rule(third, 80), rule(fourth, 443))
+	l.apply()
+	if n, err := l.table.Cut([]uint32{secondRule}); n != 1 || err != nil {
+		t.Fatalf("%d pairs cut, %v; want one", n, err)
+	}
+	l.passes(bob, ann, other.back(ack))
+	l.passes(ann, bob, other.forth(ack))
+	if n, err := l.table.Cut([]uint32{secondRule}); n != 0 || err != nil {
 		t.Errorf("%d pairs are cut once more, %v", n, err)
 	}
 	l.ingress(bob)
 	l.apply()
 	l.passes(ann, bob, web.forth(ack))
-	l.passes(bob, ann, web.back(ack))
 
 	// Many rules at once, the wanted one last.
 	many := make([]uint32, 3*bpf.CutRules)

@@ -117,8 +117,8 @@ type Port struct {
 }
 
 // Timeouts say after how many idle seconds an interface forgets a tracked flow;
-// 0 is AWS's default. They are ConnectionTrackingConfiguration of the EC2 API. A
-// flow between two interfaces is forgotten when the first of them forgets it.
+// 0 is AWS's default. They are ConnectionTrackingConfiguration of the EC2 API. Of
+// a flow between two interfaces each keeps its own time.
 type Timeouts struct {
 	TCPEstablished uint32 // 60 to 432,000; default 432,000
 	UDP            uint32 // one request without a stream: 30 to 60; default 30
