@@ -43,6 +43,20 @@ type AssignedPrivateIpAddress struct {
 	PrivateIpAddress string `json:"PrivateIpAddress,omitempty" ec2:"query=PrivateIpAddress,xml=privateIpAddress"`
 }
 
+// AssociateRouteTableRequest is the request of action AssociateRouteTable.
+type AssociateRouteTableRequest struct {
+	DryRun       *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	RouteTableId string `json:"RouteTableId,omitempty" ec2:"query=RouteTableId,xml=routeTableId,required"`
+	SubnetId     string `json:"SubnetId,omitempty" ec2:"query=SubnetId,xml=subnetId"`
+	GatewayId    string `json:"GatewayId,omitempty" ec2:"query=GatewayId,xml=GatewayId"`
+}
+
+// AssociateRouteTableResult is the result of action AssociateRouteTable.
+type AssociateRouteTableResult struct {
+	AssociationId    string                      `json:"AssociationId,omitempty" ec2:"query=AssociationId,xml=associationId"`
+	AssociationState *RouteTableAssociationState `json:"AssociationState,omitempty" ec2:"query=AssociationState,xml=associationState"`
+}
+
 // AssociateVpcCidrBlockRequest is the request of action AssociateVpcCidrBlock.
 type AssociateVpcCidrBlockRequest struct {
 	AmazonProvidedIpv6CidrBlock     *bool  `json:"AmazonProvidedIpv6CidrBlock,omitempty" ec2:"query=AmazonProvidedIpv6CidrBlock,xml=amazonProvidedIpv6CidrBlock"`
@@ -245,6 +259,45 @@ type CreateNetworkInterfaceResult struct {
 	ClientToken      string            `json:"ClientToken,omitempty" ec2:"query=ClientToken,xml=clientToken"`
 }
 
+// CreateRouteRequest is the request of action CreateRoute.
+type CreateRouteRequest struct {
+	DestinationCidrBlock        string `json:"DestinationCidrBlock,omitempty" ec2:"query=DestinationCidrBlock,xml=destinationCidrBlock"`
+	DestinationIpv6CidrBlock    string `json:"DestinationIpv6CidrBlock,omitempty" ec2:"query=DestinationIpv6CidrBlock,xml=destinationIpv6CidrBlock"`
+	DestinationPrefixListId     string `json:"DestinationPrefixListId,omitempty" ec2:"query=DestinationPrefixListId,xml=DestinationPrefixListId"`
+	DryRun                      *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	VpcEndpointId               string `json:"VpcEndpointId,omitempty" ec2:"query=VpcEndpointId,xml=VpcEndpointId"`
+	EgressOnlyInternetGatewayId string `json:"EgressOnlyInternetGatewayId,omitempty" ec2:"query=EgressOnlyInternetGatewayId,xml=egressOnlyInternetGatewayId"`
+	GatewayId                   string `json:"GatewayId,omitempty" ec2:"query=GatewayId,xml=gatewayId"`
+	InstanceId                  string `json:"InstanceId,omitempty" ec2:"query=InstanceId,xml=instanceId"`
+	NatGatewayId                string `json:"NatGatewayId,omitempty" ec2:"query=NatGatewayId,xml=natGatewayId"`
+	TransitGatewayId            string `json:"TransitGatewayId,omitempty" ec2:"query=TransitGatewayId,xml=TransitGatewayId"`
+	LocalGatewayId              string `json:"LocalGatewayId,omitempty" ec2:"query=LocalGatewayId,xml=LocalGatewayId"`
+	CarrierGatewayId            string `json:"CarrierGatewayId,omitempty" ec2:"query=CarrierGatewayId,xml=CarrierGatewayId"`
+	NetworkInterfaceId          string `json:"NetworkInterfaceId,omitempty" ec2:"query=NetworkInterfaceId,xml=networkInterfaceId"`
+	RouteTableId                string `json:"RouteTableId,omitempty" ec2:"query=RouteTableId,xml=routeTableId,required"`
+	VpcPeeringConnectionId      string `json:"VpcPeeringConnectionId,omitempty" ec2:"query=VpcPeeringConnectionId,xml=vpcPeeringConnectionId"`
+	CoreNetworkArn              string `json:"CoreNetworkArn,omitempty" ec2:"query=CoreNetworkArn,xml=CoreNetworkArn"`
+}
+
+// CreateRouteResult is the result of action CreateRoute.
+type CreateRouteResult struct {
+	Return *bool `json:"Return,omitempty" ec2:"query=Return,xml=return"`
+}
+
+// CreateRouteTableRequest is the request of action CreateRouteTable.
+type CreateRouteTableRequest struct {
+	DryRun            *bool              `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	VpcId             string             `json:"VpcId,omitempty" ec2:"query=VpcId,xml=vpcId,required"`
+	TagSpecifications []TagSpecification `json:"TagSpecifications,omitempty" ec2:"query=TagSpecification,xml=TagSpecification,item=item"`
+	ClientToken       string             `json:"ClientToken,omitempty" ec2:"query=ClientToken,xml=ClientToken"`
+}
+
+// CreateRouteTableResult is the result of action CreateRouteTable.
+type CreateRouteTableResult struct {
+	RouteTable  *RouteTable `json:"RouteTable,omitempty" ec2:"query=RouteTable,xml=routeTable"`
+	ClientToken string      `json:"ClientToken,omitempty" ec2:"query=ClientToken,xml=clientToken"`
+}
+
 // CreateSecurityGroupRequest is the request of action CreateSecurityGroup.
 type CreateSecurityGroupRequest struct {
 	Description       string             `json:"Description,omitempty" ec2:"query=GroupDescription,xml=GroupDescription,required"`
@@ -340,6 +393,21 @@ type DeleteNetworkAclRequest struct {
 type DeleteNetworkInterfaceRequest struct {
 	DryRun             *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
 	NetworkInterfaceId string `json:"NetworkInterfaceId,omitempty" ec2:"query=NetworkInterfaceId,xml=networkInterfaceId,required"`
+}
+
+// DeleteRouteRequest is the request of action DeleteRoute.
+type DeleteRouteRequest struct {
+	DestinationCidrBlock     string `json:"DestinationCidrBlock,omitempty" ec2:"query=DestinationCidrBlock,xml=destinationCidrBlock"`
+	DestinationIpv6CidrBlock string `json:"DestinationIpv6CidrBlock,omitempty" ec2:"query=DestinationIpv6CidrBlock,xml=destinationIpv6CidrBlock"`
+	DestinationPrefixListId  string `json:"DestinationPrefixListId,omitempty" ec2:"query=DestinationPrefixListId,xml=DestinationPrefixListId"`
+	DryRun                   *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	RouteTableId             string `json:"RouteTableId,omitempty" ec2:"query=RouteTableId,xml=routeTableId,required"`
+}
+
+// DeleteRouteTableRequest is the request of action DeleteRouteTable.
+type DeleteRouteTableRequest struct {
+	DryRun       *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	RouteTableId string `json:"RouteTableId,omitempty" ec2:"query=RouteTableId,xml=routeTableId,required"`
 }
 
 // DeleteSecurityGroupRequest is the request of action DeleteSecurityGroup.
@@ -614,6 +682,12 @@ type DetachNetworkInterfaceRequest struct {
 	AttachmentId string `json:"AttachmentId,omitempty" ec2:"query=AttachmentId,xml=attachmentId,required"`
 	DryRun       *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
 	Force        *bool  `json:"Force,omitempty" ec2:"query=Force,xml=force"`
+}
+
+// DisassociateRouteTableRequest is the request of action DisassociateRouteTable.
+type DisassociateRouteTableRequest struct {
+	AssociationId string `json:"AssociationId,omitempty" ec2:"query=AssociationId,xml=associationId,required"`
+	DryRun        *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
 }
 
 // DisassociateVpcCidrBlockRequest is the request of action DisassociateVpcCidrBlock.
@@ -1113,6 +1187,40 @@ type ReplaceNetworkAclEntryRequest struct {
 	RuleNumber    *int32        `json:"RuleNumber,omitempty" ec2:"query=RuleNumber,xml=ruleNumber,required"`
 }
 
+// ReplaceRouteRequest is the request of action ReplaceRoute.
+type ReplaceRouteRequest struct {
+	DestinationCidrBlock        string `json:"DestinationCidrBlock,omitempty" ec2:"query=DestinationCidrBlock,xml=destinationCidrBlock"`
+	DestinationIpv6CidrBlock    string `json:"DestinationIpv6CidrBlock,omitempty" ec2:"query=DestinationIpv6CidrBlock,xml=destinationIpv6CidrBlock"`
+	DestinationPrefixListId     string `json:"DestinationPrefixListId,omitempty" ec2:"query=DestinationPrefixListId,xml=DestinationPrefixListId"`
+	DryRun                      *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	VpcEndpointId               string `json:"VpcEndpointId,omitempty" ec2:"query=VpcEndpointId,xml=VpcEndpointId"`
+	EgressOnlyInternetGatewayId string `json:"EgressOnlyInternetGatewayId,omitempty" ec2:"query=EgressOnlyInternetGatewayId,xml=egressOnlyInternetGatewayId"`
+	GatewayId                   string `json:"GatewayId,omitempty" ec2:"query=GatewayId,xml=gatewayId"`
+	InstanceId                  string `json:"InstanceId,omitempty" ec2:"query=InstanceId,xml=instanceId"`
+	LocalTarget                 *bool  `json:"LocalTarget,omitempty" ec2:"query=LocalTarget,xml=LocalTarget"`
+	NatGatewayId                string `json:"NatGatewayId,omitempty" ec2:"query=NatGatewayId,xml=natGatewayId"`
+	TransitGatewayId            string `json:"TransitGatewayId,omitempty" ec2:"query=TransitGatewayId,xml=TransitGatewayId"`
+	LocalGatewayId              string `json:"LocalGatewayId,omitempty" ec2:"query=LocalGatewayId,xml=LocalGatewayId"`
+	CarrierGatewayId            string `json:"CarrierGatewayId,omitempty" ec2:"query=CarrierGatewayId,xml=CarrierGatewayId"`
+	NetworkInterfaceId          string `json:"NetworkInterfaceId,omitempty" ec2:"query=NetworkInterfaceId,xml=networkInterfaceId"`
+	RouteTableId                string `json:"RouteTableId,omitempty" ec2:"query=RouteTableId,xml=routeTableId,required"`
+	VpcPeeringConnectionId      string `json:"VpcPeeringConnectionId,omitempty" ec2:"query=VpcPeeringConnectionId,xml=vpcPeeringConnectionId"`
+	CoreNetworkArn              string `json:"CoreNetworkArn,omitempty" ec2:"query=CoreNetworkArn,xml=CoreNetworkArn"`
+}
+
+// ReplaceRouteTableAssociationRequest is the request of action ReplaceRouteTableAssociation.
+type ReplaceRouteTableAssociationRequest struct {
+	AssociationId string `json:"AssociationId,omitempty" ec2:"query=AssociationId,xml=associationId,required"`
+	DryRun        *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	RouteTableId  string `json:"RouteTableId,omitempty" ec2:"query=RouteTableId,xml=routeTableId,required"`
+}
+
+// ReplaceRouteTableAssociationResult is the result of action ReplaceRouteTableAssociation.
+type ReplaceRouteTableAssociationResult struct {
+	NewAssociationId string                      `json:"NewAssociationId,omitempty" ec2:"query=NewAssociationId,xml=newAssociationId"`
+	AssociationState *RouteTableAssociationState `json:"AssociationState,omitempty" ec2:"query=AssociationState,xml=associationState"`
+}
+
 // Reservation is the shape of that name.
 type Reservation struct {
 	Groups        []GroupIdentifier `json:"Groups,omitempty" ec2:"query=GroupSet,xml=groupSet,item=item"`
@@ -1443,6 +1551,12 @@ type DeleteNetworkAclEntryResult struct{}
 // DeleteNetworkInterfaceResult is the empty result of action DeleteNetworkInterface.
 type DeleteNetworkInterfaceResult struct{}
 
+// DeleteRouteResult is the empty result of action DeleteRoute.
+type DeleteRouteResult struct{}
+
+// DeleteRouteTableResult is the empty result of action DeleteRouteTable.
+type DeleteRouteTableResult struct{}
+
 // DeleteSecurityGroupResult is the empty result of action DeleteSecurityGroup.
 type DeleteSecurityGroupResult struct{}
 
@@ -1458,6 +1572,9 @@ type DeleteVpcResult struct{}
 // DetachNetworkInterfaceResult is the empty result of action DetachNetworkInterface.
 type DetachNetworkInterfaceResult struct{}
 
+// DisassociateRouteTableResult is the empty result of action DisassociateRouteTable.
+type DisassociateRouteTableResult struct{}
+
 // ModifyNetworkInterfaceAttributeResult is the empty result of action ModifyNetworkInterfaceAttribute.
 type ModifyNetworkInterfaceAttributeResult struct{}
 
@@ -1469,6 +1586,9 @@ type ModifyVpcAttributeResult struct{}
 
 // ReplaceNetworkAclEntryResult is the empty result of action ReplaceNetworkAclEntry.
 type ReplaceNetworkAclEntryResult struct{}
+
+// ReplaceRouteResult is the empty result of action ReplaceRoute.
+type ReplaceRouteResult struct{}
 
 // ResetNetworkInterfaceAttributeResult is the empty result of action ResetNetworkInterfaceAttribute.
 type ResetNetworkInterfaceAttributeResult struct{}

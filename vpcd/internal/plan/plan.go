@@ -60,6 +60,8 @@ type builder struct {
 	doubtful map[string]error
 	tables   tables
 	acls     acls
+	// routed are the routes of each table that was met: its subnets share them.
+	routed map[string]routed
 	// merged are the rules of each set of groups that was met: interfaces with
 	// the same groups share them, and lists can be long.
 	merged map[spec.Groups]merged
@@ -72,12 +74,12 @@ type wiring struct {
 	segment spec.Subnet
 	groups  spec.Groups
 	rules   map[spec.RuleSetID]spec.RuleSet
-	routes  map[spec.RouteKey]spec.Route
+	routes  routed
 }
 
 // Build plans one host.
 func Build(w *record.World, f Facts) Plan {
-	b := &builder{w: w, f: f, doubtful: doubtful(w), tables: tablesOf(w), acls: aclsOf(w), merged: map[spec.Groups]merged{}, Plan: Plan{
+	b := &builder{w: w, f: f, doubtful: doubtful(w), tables: tablesOf(w), acls: aclsOf(w), merged: map[spec.Groups]merged{}, routed: map[string]routed{}, Plan: Plan{
 		Names: map[spec.ENI]string{},
 		Spec: &spec.Host{
 			Name: f.Host, Revision: w.Revision, MTU: f.MTU,
@@ -138,9 +140,10 @@ func (b *builder) attached(id string, n *record.NetworkInterface) error {
 	if err := b.port(&x, n, place, vpc, groups); err != nil {
 		return err
 	}
-	if x.port.Table, x.routes, err = b.routes(vpc, subnet); err != nil {
+	if x.routes, err = b.routes(vpc, subnet); err != nil {
 		return err
 	}
+	x.port.Table = x.routes.table
 	return b.enter(spec.ENI(n.Index), x)
 }
 
@@ -160,7 +163,9 @@ func (b *builder) enter(eni spec.ENI, x wiring) error {
 	}
 	b.Spec.Subnets[x.port.Subnet] = x.segment
 	maps.Copy(b.Spec.RuleSets, x.rules)
-	maps.Copy(b.Spec.Routes, x.routes)
+	for dest, r := range x.routes.dests {
+		b.Spec.Routes[spec.RouteKey{Table: x.port.Table, Dest: dest}] = r
+	}
 	b.Spec.Ports[eni] = x.port
 	return nil
 }
@@ -264,61 +269,4 @@ func prefix(s string) (netip.Prefix, error) {
 		return p, fmt.Errorf("%q is not a canonical IPv4 prefix", s)
 	}
 	return p, nil
-}
-
-// routes are those of the subnet's table: its own, or the main one.
-func (b *builder) routes(vpc *record.Vpc, s *record.Subnet) (spec.RouteTable, map[spec.RouteKey]spec.Route, error) {
-	t, err := b.tableOf(vpc, s)
-	if err != nil {
-		return 0, nil, err
-	}
-	table, routes := spec.RouteTable(t.Index), map[spec.RouteKey]spec.Route{}
-	for _, r := range t.Table.Routes {
-		dest, err := prefix(r.DestinationCidrBlock)
-		if err != nil {
-			return 0, nil, fmt.Errorf("route table %s: %w", t.Table.RouteTableId, err)
-		}
-		// Whatever leads nowhere that is built still wins its prefix, and drops.
-		target := spec.Blackhole
-		if r.GatewayId == "local" {
-			target = spec.Local
-		}
-		routes[spec.RouteKey{Table: table, Dest: dest}] = spec.Route{Target: target}
-	}
-	return table, routes, nil
-}
-
-// tables finds the route table of a subnet without a look at all of them: a
-// plan asks once for each interface.
-type tables struct {
-	main map[string]string    // VPC → key of its main table
-	of   map[[2]string]string // VPC and subnet → key of the subnet's own table
-}
-
-func tablesOf(w *record.World) tables {
-	t := tables{main: map[string]string{}, of: map[[2]string]string{}}
-	for _, key := range sortedKeys(w.Tables) {
-		table := &w.Tables[key].Table
-		for _, a := range table.Associations {
-			subnet := [2]string{table.VpcId, a.SubnetId}
-			if _, taken := t.of[subnet]; !taken {
-				t.of[subnet] = key
-			}
-			if a.Main != nil && *a.Main {
-				t.main[table.VpcId] = key
-			}
-		}
-	}
-	return t
-}
-
-func (b *builder) tableOf(vpc *record.Vpc, s *record.Subnet) (*record.RouteTable, error) {
-	key, own := b.tables.of[[2]string{vpc.Vpc.VpcId, s.Subnet.SubnetId}]
-	if !own {
-		var ok bool
-		if key, ok = b.tables.main[vpc.Vpc.VpcId]; !ok {
-			return nil, fmt.Errorf("VPC %s has no main route table", vpc.Vpc.VpcId)
-		}
-	}
-	return b.w.Tables[key], b.doubtful[key]
 }

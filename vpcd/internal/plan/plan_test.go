@@ -79,6 +79,21 @@ var golden = map[string]func() *world{
 		w.eni("second", "a2", "10.0.2.10", "a-default")
 		return w
 	},
+	"prefix_list_routes": func() *world {
+		w := web()
+		w.list("office", "10.0.7.0/24", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
+		w.list("branch", "203.0.113.0/24", "203.0.113.7/32")
+		w.list("nobody")
+		w.list("foreign", "198.18.0.0/15")
+		w.Lists["pl-foreign"].List.OwnerId = "000000000002"
+		main := &w.Tables["rtb-a-main"].Table
+		for _, list := range []string{"office", "branch", "nobody", "foreign", "deleted"} {
+			main.Routes = append(main.Routes, api.Route{DestinationPrefixListId: "pl-" + list, GatewayId: "igw-1"})
+		}
+		main.Routes = append(main.Routes, api.Route{DestinationCidrBlock: "192.0.2.0/24", GatewayId: "local"})
+		w.eni("second", "a1", "10.0.1.11", "a-default")
+		return w
+	},
 	"tracking": func() *world {
 		w := web()
 		all := w.eni("patient", "a1", "10.0.1.20", "a-default")

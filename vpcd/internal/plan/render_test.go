@@ -31,7 +31,7 @@ func render(p Plan) string {
 		return text
 	})
 	section(&b, "routes", h.Routes, func(k spec.RouteKey, r spec.Route) string {
-		return fmt.Sprintf("table %d %s %s", k.Table, k.Dest, map[spec.Target]string{spec.Local: "local", spec.Blackhole: "blackhole"}[r.Target])
+		return fmt.Sprintf("table %d %s %s", k.Table, k.Dest, map[spec.Target]string{spec.Local: "local", spec.Blackhole: "blackhole", spec.InternetGateway: "internet gateway"}[r.Target])
 	})
 	section(&b, "cuts", h.Cuts, func(rule uint32, _ bool) string { return fmt.Sprintf("%08x", rule) })
 	lines(&b, "known", numbers(h.Known))

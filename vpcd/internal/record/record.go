@@ -69,9 +69,18 @@ type SecurityGroup struct {
 }
 
 // RouteTable is a route table with routes and associations.
+//
+// Table.Routes have a canonical IPv4 CIDR or the id of a prefix list as their
+// destination, each once, and a gateway, "local" or igw-…. Their Origin says
+// whether EC2 made them, with the CIDRs of the VPC, or somebody has. State is
+// empty: it follows from the target at the moment.
+//
+// Table.Associations name the subnets with this table, and one without a subnet
+// is that of the VPC, whose main table this is. A subnet is in one table at most.
 type RouteTable struct {
-	Table api.RouteTable
-	Index uint32
+	Table       api.RouteTable
+	Index       uint32
+	ClientToken string `json:",omitempty"`
 }
 
 // NetworkAcl is a network ACL with entries and associations.

@@ -179,6 +179,7 @@ func checkInvariants(t testingT, sn *store.Snapshot) {
 		unique("vni", s.VNI, s.Subnet.SubnetId)
 	}
 	checkAcls(t, sn, subnets)
+	checkTables(t, sn, vpcs, subnets)
 	checkClaims(t, sn, subnets)
 }
 
@@ -222,6 +223,46 @@ func checkAcls(t testingT, sn *store.Snapshot, subnets map[string]*record.Subnet
 	for id := range subnets {
 		if in[id] != 1 {
 			t.Errorf("%s is in %d ACLs", id, in[id])
+		}
+	}
+}
+
+// checkTables wants one main table in each VPC, each subnet in one table at most,
+// and in every table the local routes of its VPC, and no route twice.
+func checkTables(t testingT, sn *store.Snapshot, vpcs map[string]*record.Vpc, subnets map[string]*record.Subnet) {
+	t.Helper()
+	in, mains := map[string]int{}, map[string]int{}
+	for _, x := range store.List[*record.RouteTable](sn, record.Tables) {
+		for _, a := range x.Table.Associations {
+			in[a.SubnetId]++
+			s := subnets[a.SubnetId]
+			switch {
+			case api.Val(a.Main):
+				mains[x.Table.VpcId]++
+			case s == nil || s.Subnet.VpcId != x.Table.VpcId:
+				t.Errorf("%s has the subnet %s, which is not in its VPC", x.Table.RouteTableId, a.SubnetId)
+			case in[a.SubnetId] > 1:
+				t.Errorf("%s is in two tables", a.SubnetId)
+			}
+		}
+		local, seen := 0, map[string]bool{}
+		for _, r := range x.Table.Routes {
+			to := r.DestinationCidrBlock + r.DestinationPrefixListId
+			if seen[to] || r.State != "" {
+				t.Errorf("%s: the route %+v", x.Table.RouteTableId, r)
+			}
+			seen[to] = true
+			if r.Origin == api.RouteOriginCreateRouteTable {
+				local++
+			}
+		}
+		if v := vpcs[x.Table.VpcId]; v != nil && local != len(vpcPrefixes(v)) {
+			t.Errorf("%s has %d local routes: %+v", x.Table.RouteTableId, local, x.Table.Routes)
+		}
+	}
+	for id := range vpcs {
+		if mains[id] != 1 {
+			t.Errorf("%s has %d main tables", id, mains[id])
 		}
 	}
 }

@@ -103,7 +103,7 @@ var namesObject = regexp.MustCompile(`(Ids?|^Groups|^Resources)$`)
 var ofNoAccount = regexp.MustCompile(`(AvailabilityZoneId|ZoneIds|UserId|OwnerId)$`)
 
 // notBuilt are members for objects that do not exist here.
-var notBuilt = regexp.MustCompile(`(IpamPoolId|PeeringConnectionId)$`)
+var notBuilt = regexp.MustCompile(`((IpamPool|PeeringConnection|VpcEndpoint|EgressOnlyInternetGateway|NatGateway|TransitGateway|LocalGateway|CarrierGateway)Id|^(Gateway|Instance|NetworkInterface)Id)$`)
 
 // everyPlace fails for a member of a request that names an object and that no
 // example uses. What is not built must be refused.

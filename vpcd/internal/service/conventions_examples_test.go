@@ -34,9 +34,6 @@ var networkExamples = []func(*side) any{
 	func(s *side) any {
 		return &api.ModifySubnetAttributeRequest{SubnetId: s.subnet, MapPublicIpOnLaunch: &api.AttributeBooleanValue{Value: api.Ptr(true)}}
 	},
-	func(s *side) any { return &api.DescribeRouteTablesRequest{RouteTableIds: []string{s.table}} },
-	func(*side) any { return &api.DescribeRouteTablesRequest{} },
-
 	func(s *side) any {
 		all := []string{s.vpc, s.subnet, s.group, s.rule, s.free, s.table, s.acl, s.list, s.instance}
 		return &api.CreateTagsRequest{Resources: all, Tags: []api.Tag{{Key: "color", Value: "blue"}}}
@@ -136,7 +133,7 @@ var networkExamples = []func(*side) any{
 // examples are requests that succeed, at least one of each action. Together
 // they use every parameter that names an object; what an example destroys it
 // makes itself.
-var examples = slices.Concat(networkExamples, policyExamples)
+var examples = slices.Concat(networkExamples, routeExamples, policyExamples)
 
 // TestEveryActionHasAnExample: the other tests of conventions are only as good
 // as the examples they go through.

@@ -77,6 +77,9 @@ var otherParameters = map[string]func(req any){
 	"CreateNetworkAcl": func(req any) {
 		req.(*api.CreateNetworkAclRequest).TagSpecifications = tagSpec("network-acl", api.Tag{Key: "other"})
 	},
+	"CreateRouteTable": func(req any) {
+		req.(*api.CreateRouteTableRequest).TagSpecifications = tagSpec("route-table", api.Tag{Key: "other"})
+	},
 	"CreateManagedPrefixList": func(req any) { req.(*api.CreateManagedPrefixListRequest).MaxEntries = api.Ptr(int32(9)) },
 	"AttachWorkload":          func(req any) { req.(*api.AttachWorkloadRequest).InterfaceName = "other0" },
 }
@@ -138,11 +141,11 @@ func testToken(t *testing.T, s *side, name string, req any) {
 var taggedAs = map[string]string{
 	"CreateVpc": "vpc", "CreateSubnet": "subnet", "CreateNetworkInterface": "network-interface", "CreateSecurityGroup": "security-group",
 	"AuthorizeSecurityGroupIngress": "security-group-rule", "AuthorizeSecurityGroupEgress": "security-group-rule",
-	"CreateNetworkAcl": "network-acl", "CreateManagedPrefixList": "prefix-list",
+	"CreateNetworkAcl": "network-acl", "CreateManagedPrefixList": "prefix-list", "CreateRouteTable": "route-table",
 }
 
 // withoutTags make something that has no tags in EC2 either.
-var withoutTags = []string{"CreateTags", "CreateNetworkAclEntry"}
+var withoutTags = []string{"CreateTags", "CreateNetworkAclEntry", "CreateRoute"}
 
 // TestTagSpecifications: whatever is made can be tagged in the same call, by
 // the rules for tags and with nothing made where one is broken.

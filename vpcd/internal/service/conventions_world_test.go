@@ -28,6 +28,7 @@ type side struct {
 	vpc, subnet, group, rule, egressRule string
 	cidrAssociation, table, acl, key     string
 	list                                 string // named by a rule of group
+	gateway                              string // attached to all VPCs of the account
 	// free is available, used has a workload, and second is its other one.
 	free, used, second, instance, attachment string
 	target                                   string
@@ -50,10 +51,11 @@ func newSides(t *testing.T) (a, b *side) {
 	h := everything{&answers{confirmed: 1}, &workloads{missing: map[string]bool{}}}
 	bench := newSealedBench(t, func(c *Config) {
 		c.Host, c.HostName = h, "h1"
-		c.Limits = map[string]int64{"vpcs": unlimited, "subnets-per-vpc": unlimited, "sgs-per-eni": unlimited, "rules-per-sg": unlimited, "access-keys": unlimited, string(limitLists): unlimited}
+		c.Limits = map[string]int64{"vpcs": unlimited, "subnets-per-vpc": unlimited, "sgs-per-eni": unlimited, "rules-per-sg": unlimited, "access-keys": unlimited, string(limitLists): unlimited, string(limitTables): unlimited}
+		c.Gateways = attachedTo(map[string]Caller{"igw-000000000000000a1": alice, "igw-000000000000000b0": bob})
 	})
 	bench.put(record.Statuses+"h1", &record.HostStatus{Host: api.Host{HostName: "h1", AppliedRevision: api.Ptr(int64(math.MaxInt64))}})
-	a, b = &side{bench: bench, who: alice}, &side{bench: bench, who: bob}
+	a, b = &side{bench: bench, who: alice, gateway: "igw-000000000000000a1"}, &side{bench: bench, who: bob, gateway: "igw-000000000000000b0"}
 	for _, s := range []*side{a, b} {
 		s.build()
 		for _, eni := range interfaceKind.list(bench.store.Snapshot(), s.who) {
@@ -108,6 +110,7 @@ func (s *side) build() {
 	s.second, s.attachment = s.attachSecond()
 	inVpc := []api.Filter{{Name: "vpc-id", Values: []string{s.vpc}}}
 	s.table = as[api.DescribeRouteTablesResult](s, &api.DescribeRouteTablesRequest{Filters: inVpc}).RouteTables[0].RouteTableId
+	s.newTable()
 	s.acl = as[api.DescribeNetworkAclsResult](s, &api.DescribeNetworkAclsRequest{Filters: inVpc}).NetworkAcls[0].NetworkAclId
 }
 
@@ -185,6 +188,27 @@ func (s *side) aclAssociationOf(subnet string) string {
 	return acl.Associations[i].NetworkAclAssociationId
 }
 
+// newTable has a route to a CIDR and one to a list.
+func (s *side) newTable() string {
+	id := as[api.CreateRouteTableResult](s, &api.CreateRouteTableRequest{VpcId: s.vpc}).RouteTable.RouteTableId
+	as[api.CreateRouteResult](s, &api.CreateRouteRequest{RouteTableId: id, DestinationCidrBlock: "192.0.2.0/24", GatewayId: s.gateway})
+	as[api.CreateRouteResult](s, &api.CreateRouteRequest{RouteTableId: id, DestinationPrefixListId: s.list, GatewayId: s.gateway})
+	return id
+}
+
+// newTableAssociation is that of a new subnet with a new table.
+func (s *side) newTableAssociation() string {
+	return as[api.AssociateRouteTableResult](s, &api.AssociateRouteTableRequest{RouteTableId: s.newTable(), SubnetId: s.newSubnet()}).AssociationId
+}
+
+// mainAssociation is that of the VPC with its main table.
+func (s *side) mainAssociation() string {
+	tables := as[api.DescribeRouteTablesResult](s, &api.DescribeRouteTablesRequest{Filters: []api.Filter{
+		{Name: "association.main", Values: []string{"true"}}, {Name: "vpc-id", Values: []string{s.vpc}}}}).RouteTables
+	i := slices.IndexFunc(tables[0].Associations, func(a api.RouteTableAssociation) bool { return api.Val(a.Main) })
+	return tables[0].Associations[i].RouteTableAssociationId
+}
+
 func (s *side) newInterface() string {
 	return as[api.CreateNetworkInterfaceResult](s, &api.CreateNetworkInterfaceRequest{SubnetId: s.subnet}).NetworkInterface.NetworkInterfaceId
 }
@@ -198,7 +222,7 @@ func (s *side) attachSecond() (eni, attachment string) {
 }
 
 // idText is an id of anything that belongs to an account.
-var idText = regexp.MustCompile(`\b(vpc-cidr-assoc|eni-attach|rtbassoc|aclassoc|vpc|subnet|eni|sgr|sg|rtb|acl|pl|i)-[0-9a-f]{17}\b|\bAKIA[A-Z2-7]{16}\b`)
+var idText = regexp.MustCompile(`\b(vpc-cidr-assoc|eni-attach|rtbassoc|aclassoc|igw|vpc|subnet|eni|sgr|sg|rtb|acl|pl|i)-[0-9a-f]{17}\b|\bAKIA[A-Z2-7]{16}\b`)
 
 // kindOf is the part of an id that says what it is the id of.
 func kindOf(id string) string {

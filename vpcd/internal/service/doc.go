@@ -22,8 +22,9 @@
 // and whoever adds or removes one calls guard with the VPC's id. Counters
 // serialise creations of one kind. An address is guarded by its own claim, and
 // DeleteSubnet lists the claims under guard. The entries and associations of an
-// ACL are guarded by its record; a replacement reads and writes both ACLs. What
-// may name a group or a prefix list is listed under guard where that is deleted
+// ACL are guarded by its record; a replacement reads and writes both ACLs. So are
+// the routes of a table; its associations are under the guard of its VPC, because
+// a subnet is in one table at most. What may name a group or a prefix list is listed under guard where that is deleted
 // or a list grows, and who names one reads it under guard. Revocations are listed
 // under guard where their group is deleted. A record that is read and written
 // back is read through the transaction, which guards its key.

@@ -59,19 +59,21 @@ var quotas = map[limitName]quota{
 	limitRules:       {60, "RulesPerSecurityGroupLimitExceeded", "IpPermissions", maxRulesOfENI},
 	limitGroupsOfENI: {5, "SecurityGroupsPerInterfaceLimitExceeded", "Groups", maxGroupsOfENI},
 	limitTables:      {200, "RouteTableLimitExceeded", "VpcId", 0},
-	limitRoutes:      {500, "RouteLimitExceeded", "RouteTableId", 0},
+	limitRoutes:      {500, "RouteLimitExceeded", "RouteTableId", maxRoutesOfTable},
 	limitAcls:        {200, "NetworkAclLimitExceeded", "VpcId", 0},
 	limitAclEntries:  {20, "NetworkAclEntryLimitExceeded", "NetworkAclId", maxEntriesOfAcl},
 	limitAccessKeys:  {20, "AccessKeyLimitExceeded", "", 0},
 	limitLists:       {100, "PrefixListLimitExceeded", "", 0},
 }
 
-// How far limits can be raised: for groups as far as EC2's, for ACLs to what a
+// How far limits can be raised: for groups and tables as far as EC2's, for ACLs to what a
 // list of the data plane holds, which EC2 stays far below.
 const (
 	maxRulesOfENI   = 1000 // of all groups of an interface, in one direction
 	maxGroupsOfENI  = 16
 	maxEntriesOfAcl = 1000
+	// Prefix lists count with the most that they can have.
+	maxRoutesOfTable = 1000
 )
 
 // CheckLimit says whether a quota of that name can have that value: 0 or more,

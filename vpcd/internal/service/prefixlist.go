@@ -143,7 +143,7 @@ func checkFits(entries []api.PrefixListEntry, size int32) error {
 	return nil
 }
 
-// deleteManagedPrefixList refuses while a rule names the list
+// deleteManagedPrefixList refuses while a rule or a route names the list
 // (DependencyViolation). Its versions go with it.
 func (s *Service) deleteManagedPrefixList(ctx context.Context, caller Caller, req *api.DeleteManagedPrefixListRequest) (*api.DeleteManagedPrefixListResult, int64, error) {
 	var gone *api.ManagedPrefixList
@@ -156,7 +156,7 @@ func (s *Service) deleteManagedPrefixList(ctx context.Context, caller Caller, re
 			return &api.Error{
 				Code: "DependencyViolation", Field: "PrefixListId", BlockedBy: users,
 				Message: fmt.Sprintf("the prefix list '%s' is in use and cannot be deleted: %s", req.PrefixListId, blockerIDs(users)),
-				Hint:    "revoke the rules that name it first",
+				Hint:    "revoke the rules and delete the routes that name it first",
 			}
 		}
 		gone = described(list)
@@ -174,8 +174,9 @@ func (s *Service) deleteManagedPrefixList(ctx context.Context, caller Caller, re
 	return &api.DeleteManagedPrefixListResult{PrefixList: gone}, revision, nil
 }
 
-// listUsers are the groups whose rules name a list. Read through a
-// transaction, the listing guards all groups: no user appears meanwhile.
+// listUsers are the groups whose rules, and the tables whose routes name a list.
+// Read through a transaction, the listing guards all of both: no user appears
+// meanwhile.
 func listUsers(r store.Reader, id string) []api.Blocker {
 	var out []api.Blocker
 	for _, g := range groupsWithList(r, id) {
@@ -186,6 +187,9 @@ func listUsers(r store.Reader, id string) []api.Blocker {
 			}
 		}
 		out = append(out, api.Blocker{Kind: "sg", Id: g.Group.GroupId, Name: g.Group.GroupName, Detail: "rule " + strings.Join(rules, ", ")})
+	}
+	for _, table := range tablesWithList(r, id) {
+		out = append(out, api.Blocker{Kind: "rt", Id: table.Table.RouteTableId, Name: nameTag(table.Table.Tags), Detail: "route"})
 	}
 	return out
 }

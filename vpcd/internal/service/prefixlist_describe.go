@@ -66,14 +66,18 @@ func cidrOrder(cidr string) string {
 	return fmt.Sprintf("%x/%03d", p.Addr().As16(), p.Bits())
 }
 
-// getManagedPrefixListAssociations lists the security groups whose rules name
-// the list.
+// getManagedPrefixListAssociations lists the route tables whose routes, and the
+// security groups whose rules name the list.
 func (s *Service) getManagedPrefixListAssociations(_ context.Context, caller Caller, req *api.GetManagedPrefixListAssociationsRequest) (*api.GetManagedPrefixListAssociationsResult, int64, error) {
 	v := s.view(caller)
 	if _, err := getList(v.r, caller, req.PrefixListId); err != nil {
 		return nil, 0, err
 	}
 	var out []api.PrefixListAssociation
+	// In the order of ids: rtb-… before sg-….
+	for _, table := range tablesWithList(v.r, req.PrefixListId) {
+		out = append(out, api.PrefixListAssociation{ResourceId: table.Table.RouteTableId, ResourceOwner: table.Table.OwnerId})
+	}
 	for _, g := range groupsWithList(v.r, req.PrefixListId) {
 		out = append(out, api.PrefixListAssociation{ResourceId: g.Group.GroupId, ResourceOwner: g.Group.OwnerId})
 	}

@@ -11,8 +11,8 @@ import (
 
 // modifyManagedPrefixList changes name, size or entries; other entries are a
 // new version. Codes: PrefixListVersionMismatch, PrefixListMaxEntriesExceeded,
-// RulesPerSecurityGroupLimitExceeded naming the groups that a larger list would
-// overfill, InvalidParameterCombination for size and entries at once,
+// RulesPerSecurityGroupLimitExceeded and RouteLimitExceeded naming the groups and
+// the tables that a larger list would overfill, InvalidParameterCombination for size and entries at once,
 // InvalidParameterValue for an entry that is there already, or is not there.
 func (s *Service) modifyManagedPrefixList(ctx context.Context, caller Caller, req *api.ModifyManagedPrefixListRequest) (*api.ModifyManagedPrefixListResult, int64, error) {
 	edit, err := listEditOf(req)
@@ -119,8 +119,8 @@ func (s *Service) editList(ctx context.Context, caller Caller, dryRun *bool, id 
 	return shape, revision, err
 }
 
-// resize changes how many entries a list may have, which is what each rule that
-// names it counts.
+// resize changes how many entries a list may have, which is what each rule and
+// each route that names it counts.
 func (c *change) resize(list *record.PrefixList, size int32) error {
 	if err := checkFits(list.Entries, size); err != nil {
 		return err
@@ -130,9 +130,12 @@ func (c *change) resize(list *record.PrefixList, size int32) error {
 	if !grown {
 		return nil
 	}
-	// The groups' weights are computed from what is stored.
+	// The weights of groups and tables are computed from what is stored.
 	c.putList(list)
-	return c.checkRuleQuota(list.List.PrefixListId)
+	if err := c.checkRuleQuota(list.List.PrefixListId); err != nil {
+		return err
+	}
+	return c.checkRouteQuota(list.List.PrefixListId)
 }
 
 // checkRuleQuota names the groups in which a list has become too large.

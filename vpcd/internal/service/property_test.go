@@ -18,6 +18,7 @@ import (
 // nothing, and everything can be deleted at the end.
 func TestRandomSequencesKeepTheInvariants(t *testing.T) {
 	b := newBench(t)
+	b.gateways = attachedTo(map[string]Caller{testGateway: alice})
 	rapid.Check(t, func(r *rapid.T) {
 		steps := rapid.IntRange(1, 15).Draw(r, "steps")
 		for range steps {
@@ -48,9 +49,10 @@ func drawRequest(r *rapid.T, sn *store.Snapshot) any {
 	subnet := rapid.SampledFrom(subnets).Draw(r, "subnet")
 	eni := rapid.SampledFrom(enis).Draw(r, "eni")
 	acl := rapid.SampledFrom(append(collect(aclKind.list(sn, alice), aclKind.idOf), "acl-fffffffffffffffff")).Draw(r, "acl")
+	table := rapid.SampledFrom(append(collect(tableKind.list(sn, alice), tableKind.idOf), "rtb-fffffffffffffffff")).Draw(r, "table")
 	second := rapid.IntRange(0, 2).Draw(r, "second")
 	cidr := fmt.Sprintf("10.%d.%d.0/%d", second, rapid.IntRange(0, 3).Draw(r, "third"), rapid.IntRange(15, 29).Draw(r, "bits"))
-	switch rapid.IntRange(0, 13).Draw(r, "action") {
+	switch rapid.IntRange(0, 18).Draw(r, "action") {
 	case 0:
 		return &api.CreateVpcRequest{CidrBlock: fmt.Sprintf("10.%d.0.0/16", second)}
 	case 1:
@@ -75,6 +77,16 @@ func drawRequest(r *rapid.T, sn *store.Snapshot) any {
 		return &api.ReplaceNetworkAclAssociationRequest{AssociationId: aclAssociationOf(sn, subnet), NetworkAclId: acl}
 	case 12:
 		return &api.AssociateVpcCidrBlockRequest{VpcId: vpc, CidrBlock: fmt.Sprintf("10.%d.0.0/16", second)}
+	case 13:
+		return &api.CreateRouteTableRequest{VpcId: vpc}
+	case 14:
+		return &api.DeleteRouteTableRequest{RouteTableId: table}
+	case 15:
+		return &api.AssociateRouteTableRequest{RouteTableId: table, SubnetId: subnet}
+	case 16:
+		return &api.ReplaceRouteTableAssociationRequest{RouteTableId: table, AssociationId: someTableAssociation(r, sn)}
+	case 17:
+		return &api.CreateRouteRequest{RouteTableId: table, DestinationCidrBlock: cidr, GatewayId: testGateway}
 	}
 	association := "vpc-cidr-assoc-fffffffffffffffff"
 	if v, ok := store.Get[*record.Vpc](sn, record.Vpcs+vpc); ok {
@@ -96,6 +108,15 @@ func aclAssociationOf(sn *store.Snapshot, subnetID string) string {
 	return "aclassoc-fffffffffffffffff"
 }
 
+// someTableAssociation is one of those that there are, or none.
+func someTableAssociation(r *rapid.T, sn *store.Snapshot) string {
+	ids := []string{"rtbassoc-fffffffffffffffff"}
+	for _, table := range tableKind.list(sn, alice) {
+		ids = append(ids, collect(table.Table.Associations, func(a api.RouteTableAssociation) string { return a.RouteTableAssociationId })...)
+	}
+	return rapid.SampledFrom(ids).Draw(r, "table association")
+}
+
 // deleteEverything asserts that what was made can be unmade, and that only
 // what is meant to stay does.
 func deleteEverything(r *rapid.T, b *bench) {
@@ -113,6 +134,11 @@ func deleteEverything(r *rapid.T, b *bench) {
 	for _, a := range aclKind.list(b.store.Snapshot(), alice) {
 		if !api.Val(a.Acl.IsDefault) {
 			must(&api.DeleteNetworkAclRequest{NetworkAclId: a.Acl.NetworkAclId})
+		}
+	}
+	for _, v := range tableKind.list(b.store.Snapshot(), alice) {
+		if !isMain(v) {
+			must(&api.DeleteRouteTableRequest{RouteTableId: v.Table.RouteTableId})
 		}
 	}
 	for _, v := range vpcKind.list(b.store.Snapshot(), alice) {

@@ -2,133 +2,165 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/internal/record"
+	"github.com/vpcfabric/vpc/vpcd/internal/store"
 )
 
-// tableAssociationPrefix starts the id of what binds a table to a subnet or,
-// for the main table, to the VPC.
-const tableAssociationPrefix = "rtbassoc-"
+// newTable is a table with the local routes of its VPC, not stored yet.
+func (c *change) newTable(vpc *record.Vpc) (*record.RouteTable, error) {
+	index, err := c.nextIndex("rtb")
+	if err != nil {
+		return nil, err
+	}
+	table := &record.RouteTable{Index: index, Table: api.RouteTable{
+		RouteTableId: c.newID(tableKind.id), VpcId: vpc.Vpc.VpcId, OwnerId: vpc.Vpc.OwnerId,
+	}}
+	// The same order in all tables: a CIDR that comes later goes to the front.
+	for _, cidr := range slices.Backward(vpcPrefixes(vpc)) {
+		table.Table.Routes = append(table.Table.Routes, localRoute(cidr))
+	}
+	return table, nil
+}
 
 // newMainTable makes the table that serves every subnet without one of its own.
-func (c *change) newMainTable(vpc *record.Vpc, cidr netip.Prefix) error {
-	index, err := c.nextIndex("rtb")
+func (c *change) newMainTable(vpc *record.Vpc) error {
+	table, err := c.newTable(vpc)
 	if err != nil {
 		return err
 	}
-	id := c.newID(tableKind.id)
-	c.tx.Put(record.Tables+id, &record.RouteTable{
-		Index: index,
-		Table: api.RouteTable{
-			RouteTableId: id,
-			VpcId:        vpc.Vpc.VpcId,
-			OwnerId:      vpc.Vpc.OwnerId,
-			Routes:       []api.Route{localRoute(cidr)},
-			Associations: []api.RouteTableAssociation{{
-				Main:                    api.Ptr(true),
-				RouteTableAssociationId: c.newID(tableAssociationPrefix),
-				RouteTableId:            id,
-				AssociationState:        &api.RouteTableAssociationState{State: api.RouteTableAssociationStateCodeAssociated},
-			}},
-		},
-	})
+	table.Table.Associations = []api.RouteTableAssociation{c.newAssociation(table, "")}
+	c.putTable(table)
 	return nil
+}
+
+func (c *change) putTable(table *record.RouteTable) {
+	c.tx.Put(record.Tables+table.Table.RouteTableId, table)
 }
 
 // localRoute keeps a CIDR of the VPC inside it; every table has one for each.
 func localRoute(cidr netip.Prefix) api.Route {
-	return api.Route{
-		DestinationCidrBlock: cidr.String(),
-		GatewayId:            "local",
-		Origin:               api.RouteOriginCreateRouteTable,
-		State:                api.RouteStateActive,
+	return api.Route{DestinationCidrBlock: cidr.String(), GatewayId: localTarget, Origin: api.RouteOriginCreateRouteTable}
+}
+
+// actionCreateTable is the action as client tokens know it.
+const actionCreateTable = "CreateRouteTable"
+
+// createRouteTable makes a table with the local routes of its VPC, which serves
+// no subnet. Codes: those of the VPC's id, RouteTableLimitExceeded.
+func (s *Service) createRouteTable(ctx context.Context, caller Caller, req *api.CreateRouteTableRequest) (*api.CreateRouteTableResult, int64, error) {
+	tags, err := specTags(req.TagSpecifications, tableKind.resourceType)
+	if err != nil {
+		return nil, 0, err
+	}
+	var made *api.RouteTable
+	revision, err := s.mutate(ctx, caller, req.DryRun, func(c *change) error {
+		id, err := c.replay(actionCreateTable, req.ClientToken, req)
+		if err != nil {
+			return err
+		}
+		if id != "" {
+			table, err := getTable(c.tx, caller, id)
+			if err != nil {
+				return err
+			}
+			made = s.tableShape(c.tx.Peek(), table)
+			return nil
+		}
+		if err := nameFree(c, tableKind, uniqueName(req.TagSpecifications, tags), "", tablesOf(req.VpcId)); err != nil {
+			return err
+		}
+		table, err := c.addTable(req.VpcId, tags, req.ClientToken)
+		if err != nil {
+			return err
+		}
+		made = s.tableShape(c.tx.Peek(), table)
+		c.remember(actionCreateTable, req.ClientToken, req, made.RouteTableId)
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return &api.CreateRouteTableResult{RouteTable: made, ClientToken: req.ClientToken}, revision, nil
+}
+
+func (c *change) addTable(vpcID string, tags []api.Tag, token string) (*record.RouteTable, error) {
+	// A new CIDR changes the VPC, so that its local route is in this table too.
+	vpc, err := getVpc(c.tx, c.caller, vpcID)
+	if err != nil {
+		return nil, err
+	}
+	c.guard(vpcID)
+	if err := c.checkLimit(limitTables, len(contentOf(c.tx.Peek(), vpcID).tables)+1); err != nil {
+		return nil, err
+	}
+	table, err := c.newTable(vpc)
+	if err != nil {
+		return nil, err
+	}
+	table.Table.Tags, table.ClientToken = tags, token
+	c.putTable(table)
+	return table, nil
+}
+
+// deleteRouteTable refuses for the main table and while a subnet has the table
+// (DependencyViolation). Its routes go with it.
+func (s *Service) deleteRouteTable(ctx context.Context, caller Caller, req *api.DeleteRouteTableRequest) (*api.DeleteRouteTableResult, int64, error) {
+	revision, err := s.mutate(ctx, caller, req.DryRun, func(c *change) error {
+		table, err := getTable(c.tx, caller, req.RouteTableId)
+		if err != nil {
+			return err
+		}
+		if err := tableUnused(c.tx.Peek(), table); err != nil {
+			return err
+		}
+		c.guard(table.Table.VpcId)
+		c.forget(table.ClientToken, actionCreateTable)
+		c.drop(record.Tables, req.RouteTableId, table.Index)
+		return nil
+	})
+	return &api.DeleteRouteTableResult{}, revision, err
+}
+
+// tableUnused names what a table serves. Who that is stands in the table, which
+// the caller has read guarded; r only gives the names.
+func tableUnused(r store.Reader, table *record.RouteTable) error {
+	const field = "RouteTableId"
+	id, vpcID := table.Table.RouteTableId, table.Table.VpcId
+	if isMain(table) {
+		return &api.Error{
+			Code: "DependencyViolation", Field: field, BlockedBy: []api.Blocker{{Kind: "vpc", Id: vpcID}},
+			Message: fmt.Sprintf("the routeTable '%s' has dependencies and cannot be deleted: it is the main route table of %s", id, vpcID),
+			Hint:    "make another table the main one first: vpc rt replace TABLE --main",
+		}
+	}
+	users := tableUsers(r, table)
+	if len(users) == 0 {
+		return nil
+	}
+	return &api.Error{
+		Code: "DependencyViolation", Field: field, BlockedBy: users,
+		Message: fmt.Sprintf("the routeTable '%s' has dependencies and cannot be deleted: %s", id, blockerIDs(users)),
+		Hint:    "vpc rt disassociate --subnet " + users[0].Id,
 	}
 }
 
-// isMain says whether the table serves subnets without one of their own. Main
-// is a property of an association, because another table can become main.
-func isMain(table *record.RouteTable) bool {
-	return slices.ContainsFunc(table.Table.Associations, func(a api.RouteTableAssociation) bool { return api.Val(a.Main) })
-}
-
-// leaveTables takes a subnet out of the table it was associated with.
-func (c *change) leaveTables(vpcID, subnetID string) {
-	ofSubnet := func(a api.RouteTableAssociation) bool { return a.SubnetId == subnetID }
-	for _, table := range contentOf(c.tx.Peek(), vpcID).tables {
-		if !slices.ContainsFunc(table.Table.Associations, ofSubnet) {
+// tableUsers are the subnets that name a table.
+func tableUsers(r store.Reader, table *record.RouteTable) []api.Blocker {
+	var out []api.Blocker
+	for _, a := range table.Table.Associations {
+		if a.SubnetId == "" {
 			continue
 		}
-		key := record.Tables + table.Table.RouteTableId
-		c.tx.ModRevision(key)
-		changed := *table
-		changed.Table.Associations = slices.DeleteFunc(slices.Clone(table.Table.Associations), ofSubnet)
-		c.tx.Put(key, &changed)
-	}
-}
-
-// routeText and associationText give a filter one text of each route or
-// association; absent members match nothing.
-func routeText(text func(api.Route) string) func(api.RouteTable) []string {
-	return func(t api.RouteTable) []string { return present(collect(t.Routes, text)) }
-}
-
-func associationText(text func(api.RouteTableAssociation) string) func(api.RouteTable) []string {
-	return func(t api.RouteTable) []string { return present(collect(t.Associations, text)) }
-}
-
-// present leaves absent members out, so that the filter value * means "has one".
-func present(texts []string) []string {
-	return slices.DeleteFunc(texts, func(s string) bool { return s == "" })
-}
-
-// tableFilters ask routes and associations one by one: two filters may be met by
-// two different routes, as in EC2.
-var tableFilters = map[string]func(api.RouteTable) []string{
-	"association.gateway-id":                 associationText(func(a api.RouteTableAssociation) string { return a.GatewayId }),
-	"association.main":                       associationText(func(a api.RouteTableAssociation) string { return boolText(a.Main)[0] }),
-	"association.route-table-association-id": associationText(func(a api.RouteTableAssociation) string { return a.RouteTableAssociationId }),
-	"association.route-table-id":             associationText(func(a api.RouteTableAssociation) string { return a.RouteTableId }),
-	"association.subnet-id":                  associationText(func(a api.RouteTableAssociation) string { return a.SubnetId }),
-	"owner-id":                               func(t api.RouteTable) []string { return []string{t.OwnerId} },
-	"route-table-id":                         func(t api.RouteTable) []string { return []string{t.RouteTableId} },
-	"vpc-id":                                 func(t api.RouteTable) []string { return []string{t.VpcId} },
-	"route.destination-cidr-block":           routeText(func(r api.Route) string { return r.DestinationCidrBlock }),
-	"route.destination-ipv6-cidr-block":      routeText(func(r api.Route) string { return r.DestinationIpv6CidrBlock }),
-	"route.destination-prefix-list-id":       routeText(func(r api.Route) string { return r.DestinationPrefixListId }),
-	"route.egress-only-internet-gateway-id":  routeText(func(r api.Route) string { return r.EgressOnlyInternetGatewayId }),
-	"route.gateway-id":                       routeText(func(r api.Route) string { return r.GatewayId }),
-	"route.instance-id":                      routeText(func(r api.Route) string { return r.InstanceId }),
-	"route.nat-gateway-id":                   routeText(func(r api.Route) string { return r.NatGatewayId }),
-	"route.transit-gateway-id":               routeText(func(r api.Route) string { return r.TransitGatewayId }),
-	"route.origin":                           routeText(func(r api.Route) string { return r.Origin }),
-	"route.state":                            routeText(func(r api.Route) string { return r.State }),
-	"route.vpc-peering-connection-id":        routeText(func(r api.Route) string { return r.VpcPeeringConnectionId }),
-}
-
-// describeRouteTables lists the caller's tables. A subnet without association
-// of its own is in none of them: EC2 shows the main table for the VPC only.
-func (s *Service) describeRouteTables(_ context.Context, caller Caller, req *api.DescribeRouteTablesRequest) (*api.DescribeRouteTablesResult, int64, error) {
-	match, err := matchFilters(req.Filters, tableFilters, func(v api.RouteTable) []api.Tag { return v.Tags })
-	if err != nil {
-		return nil, 0, err
-	}
-	if err := checkPaging(req.RouteTableIds, "RouteTableIds", req.MaxResults); err != nil {
-		return nil, 0, err
-	}
-	v := s.view(caller)
-	records, err := tableKind.pick(v.r, caller, req.RouteTableIds, "RouteTableIds")
-	if err != nil {
-		return nil, 0, err
-	}
-	var out []api.RouteTable
-	for _, rec := range records {
-		if match(rec.Table) {
-			out = append(out, rec.Table)
+		b := api.Blocker{Kind: "subnet", Id: a.SubnetId}
+		if subnet, ok := store.Get[*record.Subnet](r, record.Subnets+a.SubnetId); ok {
+			b.Name = nameTag(subnet.Subnet.Tags)
 		}
+		out = append(out, b)
 	}
-	out, next, err := page(pageOf{caller, req, req.MaxResults, req.NextToken}, out, func(t api.RouteTable) string { return t.RouteTableId })
-	return &api.DescribeRouteTablesResult{RouteTables: out, NextToken: next}, v.revision(), err
+	return out
 }

@@ -26,6 +26,8 @@ type Config struct {
 	Limits map[string]int64
 	// StrictCIDRs turns AWS's table of restricted CIDR associations on.
 	StrictCIDRs bool
+	// Gateways finds internet gateways; nil where there are none.
+	Gateways Gateways
 	// Seal keeps the secrets of access keys; nil where there are none.
 	Seal *seal.Box
 	// EC2Endpoint is the URL at which EC2 clients reach this service, "" where
@@ -48,6 +50,7 @@ type Service struct {
 	zones       []string
 	limits      map[string]int64
 	strictCIDRs bool
+	gateways    Gateways
 	seal        *seal.Box
 	ec2Endpoint string
 	now         func() time.Time
@@ -65,6 +68,7 @@ func New(cfg Config) *Service {
 		zones:       cfg.Zones,
 		limits:      cfg.Limits,
 		strictCIDRs: cfg.StrictCIDRs,
+		gateways:    cfg.Gateways,
 		seal:        cfg.Seal,
 		ec2Endpoint: cfg.EC2Endpoint,
 		now:         cfg.Now,

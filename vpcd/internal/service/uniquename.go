@@ -16,7 +16,7 @@ import (
 
 // uniqueKinds can be asked for: what is made with a Name tag and has no other
 // name. A prefix list has one, and its actions have UniqueName themselves.
-var uniqueKinds = []string{vpcKind.resourceType, subnetKind.resourceType, interfaceKind.resourceType, aclKind.resourceType}
+var uniqueKinds = []string{vpcKind.resourceType, subnetKind.resourceType, interfaceKind.resourceType, aclKind.resourceType, tableKind.resourceType}
 
 // uniqueName is the name that must be free for what a create call makes, ""
 // where any will do.
@@ -69,6 +69,10 @@ func aclsOf(vpcID string) func(*record.NetworkAcl) bool {
 	return func(v *record.NetworkAcl) bool { return v.Acl.VpcId == vpcID }
 }
 
+func tablesOf(vpcID string) func(*record.RouteTable) bool {
+	return func(v *record.RouteTable) bool { return v.Table.VpcId == vpcID }
+}
+
 // listNameFree is nameFree for a prefix list, where that is asked for.
 func (c *change) listNameFree(asked *bool, name, self string) error {
 	if !api.Val(asked) {
@@ -111,6 +115,12 @@ func (c *change) renameFree(resources []tagged, tags []api.Tag) error {
 			return err
 		}
 		return nameFree(c, aclKind, name, r.id, aclsOf(v.Acl.VpcId))
+	case tableKind.resourceType:
+		v, err := getTable(c.tx, c.caller, r.id)
+		if err != nil {
+			return err
+		}
+		return nameFree(c, tableKind, name, r.id, tablesOf(v.Table.VpcId))
 	}
 	return checkUniqueName(api.TagSpecification{ResourceType: r.resourceType, UniqueName: api.Ptr(true)}, "Tags")
 }

@@ -35,6 +35,9 @@ func makers(b *bench) map[string]func(c Caller, i int, specs []api.TagSpecificat
 		"network-acl": func(c Caller, _ int, specs []api.TagSpecification) error {
 			return call(c, "CreateNetworkAcl", &api.CreateNetworkAclRequest{VpcId: vpc.VpcId, TagSpecifications: specs})
 		},
+		"route-table": func(c Caller, _ int, specs []api.TagSpecification) error {
+			return call(c, "CreateRouteTable", &api.CreateRouteTableRequest{VpcId: vpc.VpcId, TagSpecifications: specs})
+		},
 		// Its name is no tag, and the demand is beside it.
 		"prefix-list": func(c Caller, _ int, specs []api.TagSpecification) error {
 			return call(c, "CreateManagedPrefixList", &api.CreateManagedPrefixListRequest{AddressFamily: "IPv4", MaxEntries: api.Ptr(int32(1)),
@@ -45,7 +48,7 @@ func makers(b *bench) map[string]func(c Caller, i int, specs []api.TagSpecificat
 
 var duplicate = map[string]string{
 	"vpc": "InvalidVpcID.Duplicate", "subnet": "InvalidSubnetID.Duplicate", "network-interface": "InvalidNetworkInterfaceID.Duplicate",
-	"network-acl": "InvalidNetworkAclID.Duplicate", "prefix-list": "InvalidPrefixListID.Duplicate",
+	"network-acl": "InvalidNetworkAclID.Duplicate", "route-table": "InvalidRouteTableID.Duplicate", "prefix-list": "InvalidPrefixListID.Duplicate",
 }
 
 // roomForMany lifts the limits that a test of many would meet.
@@ -173,7 +176,7 @@ func TestUniqueNameWhereItMeansNothing(t *testing.T) {
 	vpc := b.vpc("10.0.0.0/16")
 	_, _, err := b.call(alice, "CreateSecurityGroup", &api.CreateSecurityGroupRequest{VpcId: vpc.VpcId, GroupName: "g", Description: "g", TagSpecifications: unique("security-group", "x")})
 	refused(t, err, "UnsupportedOperation", "TagSpecifications.0.UniqueName")
-	table := do[api.DescribeRouteTablesResult](b, &api.DescribeRouteTablesRequest{}).RouteTables[0].RouteTableId
-	_, _, err = b.call(alice, "CreateTags", &api.CreateTagsRequest{Resources: []string{table}, Tags: []api.Tag{{Key: "Name", Value: "x"}}, UniqueName: api.Ptr(true)})
+	group := b.group(vpc.VpcId, "h")
+	_, _, err = b.call(alice, "CreateTags", &api.CreateTagsRequest{Resources: []string{group}, Tags: []api.Tag{{Key: "Name", Value: "x"}}, UniqueName: api.Ptr(true)})
 	refused(t, err, "UnsupportedOperation", "Tags.UniqueName")
 }

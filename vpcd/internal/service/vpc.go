@@ -126,7 +126,7 @@ func (c *change) newVpc(cidr netip.Prefix, tags []api.Tag) (*record.Vpc, error) 
 			},
 		},
 	}
-	if err := c.newMainTable(vpc, cidr); err != nil {
+	if err := c.newMainTable(vpc); err != nil {
 		return nil, err
 	}
 	if err := c.newDefaultAcl(vpc); err != nil {

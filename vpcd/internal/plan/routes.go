@@ -1,0 +1,164 @@
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/vpcfabric/vpc/dataplane/spec"
+	"github.com/vpcfabric/vpc/vpcd/api"
+	"github.com/vpcfabric/vpc/vpcd/internal/record"
+)
+
+// routed are the routes of one table.
+type routed struct {
+	table spec.RouteTable
+	dests map[netip.Prefix]spec.Route
+}
+
+// ownLinkLocal is where AWS has services of its own.
+var ownLinkLocal = netip.MustParsePrefix("169.254.168.0/22")
+
+// routes are those of the subnet's table: its own, or the main one.
+func (b *builder) routes(vpc *record.Vpc, s *record.Subnet) (routed, error) {
+	t, err := b.tableOf(vpc, s)
+	if err != nil {
+		return routed{}, err
+	}
+	id := t.Table.RouteTableId
+	if out, ok := b.routed[id]; ok {
+		return out, nil
+	}
+	out := routed{spec.RouteTable(t.Index), map[netip.Prefix]spec.Route{}}
+	for _, add := range []func(*record.RouteTable, map[netip.Prefix]spec.Route) error{b.static, b.followed} {
+		if err := add(t, out.dests); err != nil {
+			return routed{}, fmt.Errorf("route table %s: %w", id, err)
+		}
+	}
+	reserve(out.dests)
+	b.routed[id] = out
+	return out, nil
+}
+
+// static adds the routes to CIDRs.
+func (b *builder) static(t *record.RouteTable, dests map[netip.Prefix]spec.Route) error {
+	for _, r := range t.Table.Routes {
+		if r.DestinationPrefixListId != "" {
+			continue
+		}
+		dest, err := prefix(r.DestinationCidrBlock)
+		if err != nil {
+			return err
+		}
+		dests[dest] = spec.Route{Target: b.target(t, r)}
+	}
+	return nil
+}
+
+// followed adds the routes to prefix lists, one for each entry. Where several
+// have one destination, a CIDR wins, then the list whose route is older. What is
+// local stays local: no entry of a list takes a part out of the VPC. A list that
+// is gone, or is not of the table's account, leads nowhere.
+func (b *builder) followed(t *record.RouteTable, dests map[netip.Prefix]spec.Route) error {
+	var local []netip.Prefix
+	for dest, r := range dests {
+		if r.Target == spec.Local {
+			local = append(local, dest)
+		}
+	}
+	for _, r := range t.Table.Routes {
+		list, ok := b.w.Lists[r.DestinationPrefixListId]
+		if !ok || list.List.OwnerId != t.Table.OwnerId {
+			continue
+		}
+		target := b.target(t, r)
+		for _, e := range list.Entries {
+			dest, err := prefix(e.Cidr)
+			if err != nil {
+				return fmt.Errorf("prefix list %s: %w", r.DestinationPrefixListId, err)
+			}
+			if _, taken := dests[dest]; !taken && !within(dest, local...) {
+				dests[dest] = spec.Route{Target: target}
+			}
+		}
+	}
+	return nil
+}
+
+// reserve keeps gateways from AWS's own addresses: a route to a part of them is
+// none, and one that covers them does not take what goes there.
+func reserve(dests map[netip.Prefix]spec.Route) {
+	covered := false
+	for dest, r := range dests {
+		switch {
+		case r.Target != spec.InternetGateway:
+		case within(dest, ownLinkLocal):
+			delete(dests, dest)
+		case dest.Contains(ownLinkLocal.Addr()):
+			covered = true
+		}
+	}
+	if covered {
+		dests[ownLinkLocal] = spec.Route{Target: spec.Blackhole}
+	}
+}
+
+// within says whether p is one of these, or a part of one.
+func within(p netip.Prefix, all ...netip.Prefix) bool {
+	for _, q := range all {
+		if q.Overlaps(p) && q.Bits() <= p.Bits() {
+			return true
+		}
+	}
+	return false
+}
+
+// target is where a route leads. Whatever leads nowhere, or nowhere that is
+// built, still wins its destination, and drops.
+func (b *builder) target(t *record.RouteTable, r api.Route) spec.Target {
+	switch {
+	case r.GatewayId == "local":
+		return spec.Local
+	case gatewayAttached(b.w, t.Table.VpcId, r.GatewayId):
+		return spec.InternetGateway
+	}
+	return spec.Blackhole
+}
+
+// gatewayAttached says whether an internet gateway is attached to a VPC. There
+// are no records of gateways.
+func gatewayAttached(*record.World, string, string) bool { return false }
+
+// tables finds the route table of a subnet without a look at all of them: a
+// plan asks once for each interface.
+type tables struct {
+	main map[string]string    // VPC → key of its main table
+	of   map[[2]string]string // VPC and subnet → key of the subnet's own table
+}
+
+func tablesOf(w *record.World) tables {
+	t := tables{main: map[string]string{}, of: map[[2]string]string{}}
+	for _, key := range sortedKeys(w.Tables) {
+		table := &w.Tables[key].Table
+		for _, a := range table.Associations {
+			subnet := [2]string{table.VpcId, a.SubnetId}
+			if _, taken := t.of[subnet]; !taken {
+				t.of[subnet] = key
+			}
+			if a.Main != nil && *a.Main {
+				t.main[table.VpcId] = key
+			}
+		}
+	}
+	return t
+}
+
+func (b *builder) tableOf(vpc *record.Vpc, s *record.Subnet) (*record.RouteTable, error) {
+	key, own := b.tables.of[[2]string{vpc.Vpc.VpcId, s.Subnet.SubnetId}]
+	if !own {
+		var ok bool
+		if key, ok = b.tables.main[vpc.Vpc.VpcId]; !ok {
+			return nil, fmt.Errorf("VPC %s has no main route table", vpc.Vpc.VpcId)
+		}
+	}
+	return b.w.Tables[key], b.doubtful[key]
+}
