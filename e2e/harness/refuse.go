@@ -109,7 +109,7 @@ func split(line string) (words []string, err error) {
 
 // described are the actions whose results together are the state.
 var described = []string{"DescribeVpcs", "DescribeSubnets", "DescribeNetworkInterfaces", "DescribeSecurityGroups",
-	"DescribeSecurityGroupRules", "DescribeNetworkAcls", "DescribeManagedPrefixLists", "DescribeTags", "DescribeInstances", "DescribeLimits"}
+	"DescribeSecurityGroupRules", "DescribeNetworkAcls", "DescribeRouteTables", "DescribeManagedPrefixLists", "DescribeTags", "DescribeInstances", "DescribeLimits"}
 
 // state is all that the API shows of the objects.
 func (h *host) state() (string, error) {

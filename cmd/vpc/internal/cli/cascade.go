@@ -83,7 +83,8 @@ func (s *session) confirm(o object, plan []step) error {
 }
 
 // cascade lists the deletes in the order in which none is in another's way:
-// workloads, ENIs, rules that name groups, groups, subnets, network ACLs.
+// workloads, ENIs, rules that name groups, groups, subnets, network ACLs, route
+// tables.
 func (s *session) cascade(o object) ([]step, error) {
 	f, err := s.forest()
 	if err != nil {
@@ -117,6 +118,11 @@ func (s *session) cascade(o object) ([]step, error) {
 	for i := range f.NetworkAcls {
 		if a := &f.NetworkAcls[i]; !api.Val(a.IsDefault) {
 			plan = append(plan, deleteStep(aclObject(a), s.deleteAcl))
+		}
+	}
+	for i := range f.RouteTables {
+		if r := &f.RouteTables[i]; !isMainTable(r) {
+			plan = append(plan, deleteStep(tableObject(r), s.deleteTable))
 		}
 	}
 	return plan, nil

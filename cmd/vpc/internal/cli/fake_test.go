@@ -44,6 +44,7 @@ type daemon struct {
 	instances []api.Instance
 	acls      []api.NetworkAcl
 	lists     []*fakeList
+	tables    []api.RouteTable
 	tags      []api.TagDescription
 	hosts     []api.Host
 	drifts    []api.Drift
@@ -123,6 +124,9 @@ func (d *daemon) answer(name string, req any) (any, *api.Error) {
 	if res, refused := d.acl(req); res != nil || refused != nil {
 		return res, refused
 	}
+	if res, refused := d.routes(req); res != nil || refused != nil {
+		return res, refused
+	}
 	if res, refused := d.prefixList(req); res != nil || refused != nil {
 		return res, refused
 	}
@@ -164,6 +168,7 @@ func (d *daemon) change(req any) (any, *api.Error) {
 		d.vpcs = append(d.vpcs, v)
 		d.addGroup("default", "default VPC security group", v.VpcId)
 		d.addDefaultAcl(v.VpcId)
+		d.addMainTable(v)
 		return &api.CreateVpcResult{Vpc: &v}, nil
 	case *api.DeleteVpcRequest:
 		d.vpcs = slices.DeleteFunc(d.vpcs, func(v api.Vpc) bool { return v.VpcId == r.VpcId })
@@ -404,10 +409,6 @@ func (d *daemon) read(req any) (any, *api.Error) {
 	case *api.WaitAppliedRequest:
 		d.unapplied--
 		return &api.WaitAppliedResult{Applied: api.Ptr(d.unapplied < 0 && d.unapplied > -1000)}, nil
-	case *api.DescribeRouteTablesRequest:
-		return &api.DescribeRouteTablesResult{RouteTables: []api.RouteTable{{RouteTableId: "rtb-00000000000000001", VpcId: "vpc-00000000000000001",
-			Associations: []api.RouteTableAssociation{{Main: api.Ptr(true)}},
-			Routes:       []api.Route{{DestinationCidrBlock: "10.0.0.0/16", GatewayId: "local", State: "active"}}}}}, nil
 	case *api.DescribeAvailabilityZonesRequest:
 		return &api.DescribeAvailabilityZonesResult{AvailabilityZones: []api.AvailabilityZone{{ZoneName: "local-1a", ZoneId: "loc1-az1", RegionName: "local-1", State: "available"}}}, nil
 	case *api.DescribeLimitsRequest:

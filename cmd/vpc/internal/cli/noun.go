@@ -2,6 +2,7 @@ package cli
 
 import (
 	"regexp"
+	"slices"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
 )
@@ -139,8 +140,17 @@ func findTables(s *session, ids []string, filters []api.Filter) ([]object, error
 	return objects(res.RouteTables, tableObject), nil
 }
 
+// tableObject gives the main table the name it has for people.
 func tableObject(v *api.RouteTable) object {
-	return object{kind: "rt", id: v.RouteTableId, name: nameOf(v.Tags), vpc: v.VpcId}
+	o := object{kind: "rt", id: v.RouteTableId, name: nameOf(v.Tags), vpc: v.VpcId}
+	if o.name == "" && isMainTable(v) {
+		o.name = mainTable
+	}
+	return o
+}
+
+func isMainTable(v *api.RouteTable) bool {
+	return slices.ContainsFunc(v.Associations, func(a api.RouteTableAssociation) bool { return api.Val(a.Main) })
 }
 
 func findAcls(s *session, ids []string, filters []api.Filter) ([]object, error) {

@@ -68,6 +68,9 @@ func (s *session) named(n *noun, name, vpcID string) ([]object, error) {
 	if n == aclNoun && name == defaultAcl {
 		filters = []api.Filter{{Name: "default", Values: []string{"true"}}}
 	}
+	if n == rtNoun && name == mainTable {
+		filters = append([]api.Filter{{Name: "association.main", Values: []string{"true"}}}, filters[1:]...)
+	}
 	if vpcID != "" && !n.anywhere {
 		filters = append(filters, inVpc(vpcID)...)
 	}

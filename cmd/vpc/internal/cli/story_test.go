@@ -149,10 +149,18 @@ func TestRequests(t *testing.T) {
 			`CreateNetworkAclEntry {"CidrBlock":"10.0.0.0/8","Egress":false,"IcmpTypeCode":{"Code":-1,"Type":3},"NetworkAclId":"acl-00000000000000001","Protocol":"1","RuleAction":"deny","RuleNumber":7}`},
 		"acl rule set acl-0 --out 8 allow 47 --to ::/0": {
 			`ReplaceNetworkAclEntry {"Egress":true,"Ipv6CidrBlock":"::/0","NetworkAclId":"acl-00000000000000001","Protocol":"47","RuleAction":"allow","RuleNumber":8}`},
-		"acl rule rm default --out 8":             {`DeleteNetworkAclEntry {"Egress":true,"NetworkAclId":"acl-00000000000000001","RuleNumber":8}`},
-		"acl associate default --subnet web":      {`ReplaceNetworkAclAssociation {"AssociationId":"aclassoc-00000000000000004","NetworkAclId":"acl-00000000000000001"}`},
-		"acl add x --vpc prod":                    {`CreateNetworkAcl {"VpcId":"vpc-00000000000000001","TagSpecifications":[{"ResourceType":"network-acl","Tags":[{"Key":"Name","Value":"x"}],"UniqueName":true}]}`},
-		"acl set acl-0 --name x":                  {`CreateTags {"Resources":["acl-00000000000000001"],"Tags":[{"Key":"Name","Value":"x"}],"UniqueName":true}`},
+		"acl rule rm default --out 8":        {`DeleteNetworkAclEntry {"Egress":true,"NetworkAclId":"acl-00000000000000001","RuleNumber":8}`},
+		"acl associate default --subnet web": {`ReplaceNetworkAclAssociation {"AssociationId":"aclassoc-00000000000000004","NetworkAclId":"acl-00000000000000001"}`},
+		"acl add x --vpc prod":               {`CreateNetworkAcl {"VpcId":"vpc-00000000000000001","TagSpecifications":[{"ResourceType":"network-acl","Tags":[{"Key":"Name","Value":"x"}],"UniqueName":true}]}`},
+		"acl set acl-0 --name x":             {`CreateTags {"Resources":["acl-00000000000000001"],"Tags":[{"Key":"Name","Value":"x"}],"UniqueName":true}`},
+		"rt add x --vpc prod":                {`CreateRouteTable {"VpcId":"vpc-00000000000000001","TagSpecifications":[{"ResourceType":"route-table","Tags":[{"Key":"Name","Value":"x"}],"UniqueName":true}]}`},
+		"rt associate main --subnet web":     {`AssociateRouteTable {"RouteTableId":"rtb-00000000000000001","SubnetId":"subnet-00000000000000004"}`},
+		"route add main 192.0.2.7/24 --to igw:igw-1 --vpc prod": {
+			`CreateRoute {"DestinationCidrBlock":"192.0.2.7/24","GatewayId":"igw-1","RouteTableId":"rtb-00000000000000001"}`},
+		"route add main ::/0 --to igw-1 --vpc prod": {
+			`CreateRoute {"DestinationIpv6CidrBlock":"::/0","GatewayId":"igw-1","RouteTableId":"rtb-00000000000000001"}`},
+		"route set main 10.0.0.0/16 --to local":   {`ReplaceRoute {"DestinationCidrBlock":"10.0.0.0/16","LocalTarget":true,"RouteTableId":"rtb-00000000000000001"}`},
+		"route rm main pl:office":                 {`DeleteRoute {"DestinationPrefixListId":"pl-00000000000000001","RouteTableId":"rtb-00000000000000001"}`},
 		"pl add x --max 2 --entry 10.0.0.0/8=a=b": {`CreateManagedPrefixList {"PrefixListName":"x","Entries":[{"Cidr":"10.0.0.0/8","Description":"a=b"}],"MaxEntries":2,"AddressFamily":"IPv4","UniqueName":true}`},
 		"pl set office --name hq --max 3":         {`ModifyManagedPrefixList {"PrefixListId":"pl-00000000000000001","PrefixListName":"hq","MaxEntries":3,"UniqueName":true}`},
 	} {

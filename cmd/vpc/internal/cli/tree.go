@@ -28,6 +28,7 @@ type forest struct {
 	SecurityGroups    []api.SecurityGroup
 	NetworkInterfaces []api.NetworkInterface
 	NetworkAcls       []api.NetworkAcl
+	RouteTables       []api.RouteTable
 }
 
 func (s *session) tree() error {
@@ -73,7 +74,11 @@ func (s *session) forest() (*forest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &forest{vpcs.Vpcs, subnets.Subnets, groups.SecurityGroups, enis.NetworkInterfaces, acls.NetworkAcls}, nil
+	tables, err := ask[api.DescribeRouteTablesResult](s, "DescribeRouteTables", &api.DescribeRouteTablesRequest{Filters: filters})
+	if err != nil {
+		return nil, err
+	}
+	return &forest{vpcs.Vpcs, subnets.Subnets, groups.SecurityGroups, enis.NetworkInterfaces, acls.NetworkAcls, tables.RouteTables}, nil
 }
 
 // branch is a line of the tree with what hangs on it.
@@ -108,7 +113,40 @@ func (f *forest) branch(v *api.Vpc, workloads map[string]string) branch {
 			top.sub = append(top.sub, branch{text: fmt.Sprintf("%s %d in, %d out", aclObject(a), countEntries(a, false), countEntries(a, true))})
 		}
 	}
+	for i := range f.RouteTables {
+		if r := &f.RouteTables[i]; r.VpcId == v.VpcId {
+			top.sub = append(top.sub, f.tableBranch(r)...)
+		}
+	}
 	return top
+}
+
+// tableBranch is a route table with its subnets and the routes that leave the
+// VPC: none for a main table without such a route, which says nothing.
+func (f *forest) tableBranch(r *api.RouteTable) []branch {
+	names := map[string]string{}
+	for i := range f.Subnets {
+		names[f.Subnets[i].SubnetId] = nameOf(f.Subnets[i].Tags)
+	}
+	_, users := tableUse(r, names)
+	b := branch{text: tableObject(r).String()}
+	switch main := isMainTable(r); {
+	case main && users != "":
+		b.text += " main, and of " + users
+	case main:
+		b.text += " main"
+	default:
+		b.text += " of " + firstOf(users, "no subnet")
+	}
+	for j := range r.Routes {
+		if route := &r.Routes[j]; route.GatewayId != toLocal {
+			b.sub = append(b.sub, branch{text: fmt.Sprintf("%s to %s %s", routeDestination(route, nil), routeTarget(route), route.State)})
+		}
+	}
+	if isMainTable(r) && len(r.Tags) == 0 && len(b.sub) == 0 && users == "" {
+		return nil
+	}
+	return []branch{b}
 }
 
 func eniBranch(e *api.NetworkInterface, workloads map[string]string) branch {

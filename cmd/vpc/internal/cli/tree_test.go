@@ -114,7 +114,7 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 	for typed, want := range map[string]string{"show|": "prod", "subnet|rm|": "web", "attach|docker:x|--subnet|": "web",
-		"subnet|list|--vpc|": "prod", "detach|": "web1", "sg|allow|": "db", "list|-o|": "yaml", "acl|show|": "default", "acl|rule|add|default|": "deny", "acl|associate|default|--subnet|": "web", "pl|rm|": "office", "attach|": "netns:"} {
+		"subnet|list|--vpc|": "prod", "detach|": "web1", "sg|allow|": "db", "list|-o|": "yaml", "acl|show|": "default", "rt|rm|": "main", "rt|associate|main|--subnet|": "web", "route|add|": "main", "route|set|main|0.0.0.0/0|--to|": "local", "acl|rule|add|default|": "deny", "acl|associate|default|--subnet|": "web", "pl|rm|": "office", "attach|": "netns:"} {
 		args := append([]string{"__complete"}, strings.Split(typed, "|")...)
 		if got := b.runContext(t.Context(), args...); !strings.Contains("\n"+got.out, "\n"+want) {
 			t.Errorf("%s: %q %s", typed, got.out, got.errOut)

@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vpcfabric/vpc/vpcd/api"
+)
+
+func (s *session) routeCommand() *cobra.Command {
+	add := s.routeEdit("add", "Add a route", "vpc route add public 0.0.0.0/0 --to igw:main\nvpc route add public pl:office --to igw:main", s.addRoute)
+	set := s.routeEdit("set", "Give a route another target", "vpc route set public 0.0.0.0/0 --to igw:other\nvpc route set public 10.0.0.0/16 --to local", s.setRoute)
+	rm := verb("rm TABLE DESTINATION…", "Remove routes", "vpc route rm public 0.0.0.0/0", args(2, anyNumber),
+		func(_ *cobra.Command, a []string) error {
+			var all []func() error
+			for _, dest := range a[1:] {
+				all = append(all, func() error { return s.removeRoute(a[0], dest) })
+			}
+			return s.steps(all...)
+		})
+	s.completeRoute(rm)
+	cmd := group("route", "Routes of a route table", "  vpc route add public 0.0.0.0/0 --to igw:main", add, set, rm)
+	cmd.Long = "The route with the longest matching prefix decides; destinations are CIDRs and prefix lists. The routes to the\n" +
+		"CIDRs of the VPC are in every table. A route whose target is gone is a blackhole: it still decides, and drops.\n" +
+		"vpc rt show lists them."
+	return cmd
+}
+
+// destination is a CIDR or a prefix list.
+type destination struct{ cidr4, cidr6, list string }
+
+// destination reads a CIDR or pl:NAME. Whether the CIDR is a good one is for
+// the daemon.
+func (s *session) destination(text string) (destination, error) {
+	end, err := parsePeer(text)
+	switch {
+	case err != nil:
+		return destination{}, err
+	case end.group != "":
+		return destination{}, refusef("DESTINATION", "%s: a route leads to a CIDR or a prefix list, not to a group", text)
+	case end.list != "":
+		o, err := s.resolve(plNoun, end.list, "")
+		return destination{list: o.id}, err
+	}
+	return destination{cidr4: end.cidr4, cidr6: end.cidr6}, nil
+}
+
+// Targets that a route can name, by the word before the colon.
+const (
+	toGateway   = "igw"
+	toLocal     = "local"
+	toBlackhole = "blackhole"
+)
+
+// laterTargets are EC2's targets that are not built.
+var laterTargets = map[string]string{"nat": "NAT gateways", "eni": "network interfaces", "i": "instances", "pcx": "peering connections", "eigw": "egress-only internet gateways",
+	"tgw": "transit gateways", "vpce": "endpoints", "vgw": "virtual private gateways"}
+
+// target reads --to in the VPC of the table: the id of a gateway, or local.
+func (s *session) target(text, vpcID string) (gateway string, local bool, err error) {
+	kind, ref, _ := strings.Cut(text, ":")
+	if ref == "" && strings.Contains(text, "-") {
+		kind, ref = text[:strings.IndexByte(text, '-')], text
+	}
+	switch {
+	case text == "":
+		return "", false, usagef("--to what? igw:NAME, or local")
+	case text == toLocal:
+		return "", true, nil
+	case text == toBlackhole:
+		e := refusef("--to", "a route cannot be made a blackhole: it becomes one when its target is gone")
+		explain(e).Hint = "remove the route, or deny the traffic with vpc acl rule add"
+		return "", false, e
+	case kind == toGateway && ref != "":
+		gateway, err = s.gatewayID(ref, vpcID)
+		return gateway, false, err
+	case laterTargets[kind] != "":
+		return "", false, &failure{exit: api.ExitRefused, refusal: api.Error{Code: "UnsupportedOperation", Field: "--to",
+			Message: fmt.Sprintf("%s: routes to %s are not built yet", text, laterTargets[kind])}}
+	}
+	return "", false, usagef("--to %s: want igw:NAME, or local", text)
+}
+
+// gatewayID is all that routes know of internet gateways: an id stands for
+// itself, and there are no names yet.
+func (s *session) gatewayID(ref, _ string) (string, error) {
+	if strings.HasPrefix(ref, toGateway+"-") {
+		return ref, nil
+	}
+	return "", &failure{exit: api.ExitNotFound, refusal: api.Error{Code: "InvalidInternetGatewayID.NotFound", Message: "there is no igw " + ref}}
+}
+
+// routeEdit is add or set.
+func (s *session) routeEdit(name, short, example string, do func(o object, dest destination, gateway string, local bool) (any, error)) *cobra.Command {
+	var to string
+	cmd := verb(name+" TABLE DESTINATION --to TARGET", short, example, args(2, 2),
+		func(_ *cobra.Command, a []string) error {
+			o, err := s.scoped(rtNoun, a[0])
+			if err != nil {
+				return err
+			}
+			dest, err := s.destination(a[1])
+			if err != nil {
+				return err
+			}
+			gateway, local, err := s.target(to, o.vpc)
+			if err != nil {
+				return doing(fmt.Sprintf("%s a route of %s", name, o), err)
+			}
+			res, err := do(o, dest, gateway, local)
+			if err != nil {
+				return doing(fmt.Sprintf("%s the route of %s to %s", name, o, a[1]), err)
+			}
+			return s.done(res, o, fmt.Sprintf("has the route %s to %s", a[1], to))
+		})
+	cmd.Flags().StringVar(&to, "to", "", "igw:NAME, or local")
+	complete(cmd, "to", toGateway+":", toLocal)
+	s.completeRoute(cmd)
+	return cmd
+}
+
+func (s *session) addRoute(o object, dest destination, gateway string, local bool) (any, error) {
+	if local {
+		e := refusef("--to", "a table has its local routes from the start, one for each CIDR of its VPC, and no others")
+		explain(e).Hint = "vpc route set " + o.arg() + " CIDR --to local restores the target of one"
+		return nil, e
+	}
+	return change[api.CreateRouteResult](s, "CreateRoute", &api.CreateRouteRequest{RouteTableId: o.id, GatewayId: gateway,
+		DestinationCidrBlock: dest.cidr4, DestinationIpv6CidrBlock: dest.cidr6, DestinationPrefixListId: dest.list})
+}
+
+func (s *session) setRoute(o object, dest destination, gateway string, local bool) (any, error) {
+	req := &api.ReplaceRouteRequest{RouteTableId: o.id, GatewayId: gateway,
+		DestinationCidrBlock: dest.cidr4, DestinationIpv6CidrBlock: dest.cidr6, DestinationPrefixListId: dest.list}
+	if local {
+		req.LocalTarget = &local
+	}
+	return change[api.ReplaceRouteResult](s, "ReplaceRoute", req)
+}
+
+func (s *session) removeRoute(table, text string) error {
+	o, err := s.scoped(rtNoun, table)
+	if err != nil {
+		return err
+	}
+	dest, err := s.destination(text)
+	if err != nil {
+		return err
+	}
+	res, err := change[api.DeleteRouteResult](s, "DeleteRoute", &api.DeleteRouteRequest{RouteTableId: o.id,
+		DestinationCidrBlock: dest.cidr4, DestinationIpv6CidrBlock: dest.cidr6, DestinationPrefixListId: dest.list})
+	if err != nil {
+		return doing(fmt.Sprintf("remove the route of %s to %s", o, text), err)
+	}
+	return s.done(res, o, "no longer has a route to "+text)
+}
+
+// completeRoute offers tables, then nothing: destinations are typed.
+func (s *session) completeRoute(cmd *cobra.Command) {
+	names := s.live(rtNoun)
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, typed []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(typed) == 0 {
+			return names(cmd, typed, word)
+		}
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// routeDestination is a destination as it is typed, a list by its name where it
+// is known.
+func routeDestination(r *api.Route, lists map[string]string) string {
+	if id := r.DestinationPrefixListId; id != "" {
+		return "pl:" + firstOf(lists[id], id)
+	}
+	return firstOf(r.DestinationCidrBlock, r.DestinationIpv6CidrBlock)
+}
+
+func routeTarget(r *api.Route) string {
+	return firstOf(r.GatewayId, r.NatGatewayId, r.NetworkInterfaceId, r.InstanceId, r.VpcPeeringConnectionId, r.EgressOnlyInternetGatewayId)
+}
