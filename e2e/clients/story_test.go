@@ -54,6 +54,7 @@ func (s *story) tell() {
 	s.beginGroups()
 	s.changeRules()
 	s.policies()
+	s.routes()
 	s.beginInterface()
 	s.changeInterface()
 	s.tagsAndFilters()

@@ -129,11 +129,15 @@ func (tf *terraform) values(name string) map[string]string {
 // replacing it.
 var inPlace = []string{
 	"aws_default_network_acl.default",
+	"aws_default_route_table.default",
 	"aws_ec2_managed_prefix_list.branches",
 	"aws_ec2_managed_prefix_list.office",
 	"aws_ec2_tag.held",
+	"aws_main_route_table_association.second",
 	"aws_network_acl.inline",
 	"aws_network_interface.spare",
+	"aws_route_table.inline",
+	"aws_route_table_association.b",
 	"aws_security_group.inline",
 	"aws_security_group_rule.old",
 	"aws_subnet.a",
@@ -178,6 +182,8 @@ func TestTerraform(t *testing.T) {
 	tf.imports("aws_vpc_security_group_ingress_rule.cidr", ids["cidr_rule"])
 	tf.imports("aws_network_acl.split", ids["acl"])
 	tf.imports("aws_ec2_managed_prefix_list.office", ids["list"])
+	tf.imports("aws_route_table.split", ids["table"])
+	tf.imports("aws_route_table_association.a", ids["a"]+"/"+ids["inline_table"])
 	tf.unchanged("phase=2")
 
 	w.detach()
@@ -192,7 +198,7 @@ func (tf *terraform) sees() {
 	want, _ := json.MarshalIndent(map[string]string{
 		"account": account, "region": "us-east-1", "zones": "local-1a,local-1b,local-1c", "cidr": "10.0.0.0/16", "vpcs": "1",
 		"subnet": "10.0.1.0/24", "subnets": "2", "group": "inline", "groups": "2", "interface": "10.0.1.50", "interfaces": "2",
-		"table": "true", "acls": "3", "acl": "true", "list": "10.0.1.0/24,192.0.2.0/24", "lists": "1",
+		"table": "true", "tables": "3", "table_of_a": "true", "acls": "3", "acl": "true", "list": "10.0.1.0/24,192.0.2.0/24", "lists": "1",
 	}, "", "  ")
 	if string(got) != string(want) {
 		tf.Errorf("data sources: got %s\nwant %s", got, want)

@@ -20,8 +20,8 @@ func (s *session) plCommand() *cobra.Command {
 	s.completeArgs(rm, plNoun)
 	cmd := group("pl", "Prefix lists", "  vpc pl add office --max 10 --entry 203.0.113.0/24",
 		s.plAdd(), list, show, s.plSet(), rm, s.plEntry(), s.plRestore())
-	cmd.Long = "Prefix lists are CIDRs under one name, for rules of security groups in any VPC: --from pl:office.\n" +
-		"A rule counts as many rules as its list may have entries."
+	cmd.Long = "Prefix lists are CIDRs under one name, for rules of security groups in any VPC, --from pl:office,\n" +
+		"and for routes. Each counts as many times as its list may have entries."
 	return cmd
 }
 

@@ -80,6 +80,8 @@ output "seen" {
     interface  = data.aws_network_interface.spare.private_ip
     interfaces = length(data.aws_network_interfaces.all.ids)
     table      = data.aws_route_table.main.route_table_id == aws_vpc.main.main_route_table_id
+    tables     = length(data.aws_route_tables.all.ids)
+    table_of_a = data.aws_route_table.of_a.route_table_id == aws_route_table.inline.id
     acls       = length(data.aws_network_acls.all.ids)
     acl        = data.aws_network_acls.of_a.ids[0] == aws_network_acl.inline.id
     list       = join(",", [for e in data.aws_ec2_managed_prefix_list.office.entries : e.cidr])
@@ -89,17 +91,19 @@ output "seen" {
 
 output "ids" {
   value = {
-    vpc       = aws_vpc.main.id
-    a         = aws_subnet.a.id
-    b         = aws_subnet.b.id
-    client    = aws_security_group.client.id
-    inline    = aws_security_group.inline.id
-    split     = aws_security_group.split.id
-    old       = aws_security_group.old.id
-    cidr_rule = aws_vpc_security_group_ingress_rule.cidr.id
-    acl       = aws_network_acl.split.id
-    list      = aws_ec2_managed_prefix_list.office.id
-    spare     = aws_network_interface.spare.id
-    held      = aws_network_interface.held.id
+    vpc          = aws_vpc.main.id
+    a            = aws_subnet.a.id
+    b            = aws_subnet.b.id
+    client       = aws_security_group.client.id
+    inline       = aws_security_group.inline.id
+    split        = aws_security_group.split.id
+    old          = aws_security_group.old.id
+    cidr_rule    = aws_vpc_security_group_ingress_rule.cidr.id
+    table        = aws_route_table.split.id
+    inline_table = aws_route_table.inline.id
+    acl          = aws_network_acl.split.id
+    list         = aws_ec2_managed_prefix_list.office.id
+    spare        = aws_network_interface.spare.id
+    held         = aws_network_interface.held.id
   }
 }
