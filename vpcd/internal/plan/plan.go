@@ -61,7 +61,7 @@ type builder struct {
 	tables   tables
 	acls     acls
 	// routed are the routes of each table that was met: its subnets share them.
-	routed map[string]routed
+	routed map[string]*routed
 	// merged are the rules of each set of groups that was met: interfaces with
 	// the same groups share them, and lists can be long.
 	merged map[spec.Groups]merged
@@ -74,12 +74,12 @@ type wiring struct {
 	segment spec.Subnet
 	groups  spec.Groups
 	rules   map[spec.RuleSetID]spec.RuleSet
-	routes  routed
+	routes  *routed
 }
 
 // Build plans one host.
 func Build(w *record.World, f Facts) Plan {
-	b := &builder{w: w, f: f, doubtful: doubtful(w), tables: tablesOf(w), acls: aclsOf(w), merged: map[spec.Groups]merged{}, routed: map[string]routed{}, Plan: Plan{
+	b := &builder{w: w, f: f, doubtful: doubtful(w), tables: tablesOf(w), acls: aclsOf(w), merged: map[spec.Groups]merged{}, routed: map[string]*routed{}, Plan: Plan{
 		Names: map[spec.ENI]string{},
 		Spec: &spec.Host{
 			Name: f.Host, Revision: w.Revision, MTU: f.MTU,
@@ -163,8 +163,11 @@ func (b *builder) enter(eni spec.ENI, x wiring) error {
 	}
 	b.Spec.Subnets[x.port.Subnet] = x.segment
 	maps.Copy(b.Spec.RuleSets, x.rules)
-	for dest, r := range x.routes.dests {
-		b.Spec.Routes[spec.RouteKey{Table: x.port.Table, Dest: dest}] = r
+	if !x.routes.entered {
+		for dest, r := range x.routes.dests {
+			b.Spec.Routes[spec.RouteKey{Table: x.port.Table, Dest: dest}] = r
+		}
+		x.routes.entered = true
 	}
 	b.Spec.Ports[eni] = x.port
 	return nil

@@ -13,25 +13,27 @@ import (
 type routed struct {
 	table spec.RouteTable
 	dests map[netip.Prefix]spec.Route
+	// entered: they are in the spec already. Many interfaces share a long table.
+	entered bool
 }
 
 // ownLinkLocal is where AWS has services of its own.
 var ownLinkLocal = netip.MustParsePrefix("169.254.168.0/22")
 
 // routes are those of the subnet's table: its own, or the main one.
-func (b *builder) routes(vpc *record.Vpc, s *record.Subnet) (routed, error) {
+func (b *builder) routes(vpc *record.Vpc, s *record.Subnet) (*routed, error) {
 	t, err := b.tableOf(vpc, s)
 	if err != nil {
-		return routed{}, err
+		return nil, err
 	}
 	id := t.Table.RouteTableId
 	if out, ok := b.routed[id]; ok {
 		return out, nil
 	}
-	out := routed{spec.RouteTable(t.Index), map[netip.Prefix]spec.Route{}}
+	out := &routed{table: spec.RouteTable(t.Index), dests: map[netip.Prefix]spec.Route{}}
 	for _, add := range []func(*record.RouteTable, map[netip.Prefix]spec.Route) error{b.static, b.followed} {
 		if err := add(t, out.dests); err != nil {
-			return routed{}, fmt.Errorf("route table %s: %w", id, err)
+			return nil, fmt.Errorf("route table %s: %w", id, err)
 		}
 	}
 	reserve(out.dests)

@@ -122,6 +122,11 @@ func (d *daemon) prefixList(req any) (any, *api.Error) {
 		return &api.GetManagedPrefixListEntriesResult{Entries: append([]api.PrefixListEntry{}, l.versions[version-1]...)}, nil
 	case *api.GetManagedPrefixListAssociationsRequest:
 		res := &api.GetManagedPrefixListAssociationsResult{PrefixListAssociations: []api.PrefixListAssociation{}}
+		for _, t := range d.tables {
+			if slices.ContainsFunc(t.Routes, func(x api.Route) bool { return x.DestinationPrefixListId == r.PrefixListId }) {
+				res.PrefixListAssociations = append(res.PrefixListAssociations, api.PrefixListAssociation{ResourceId: t.RouteTableId})
+			}
+		}
 		for _, rule := range d.rules {
 			if rule.PrefixListId == r.PrefixListId {
 				res.PrefixListAssociations = append(res.PrefixListAssociations, api.PrefixListAssociation{ResourceId: rule.GroupId})

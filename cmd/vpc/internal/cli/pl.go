@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -108,7 +109,7 @@ func (s *session) showList(ref string) error {
 	for i := range res.PrefixLists {
 		l := &res.PrefixLists[i]
 		s.fields("Name", l.PrefixListName, "Id", l.PrefixListId, "Family", l.AddressFamily, "Max", number(l.MaxEntries),
-			"Version", number(l.Version), "State", l.State, "Groups", users, "Owner", l.OwnerId, "Tags", tagList(l.Tags))
+			"Version", number(l.Version), "State", l.State, "Used by", users, "Owner", l.OwnerId, "Tags", tagList(l.Tags))
 	}
 	s.say("")
 	s.printEntries(entries)
@@ -129,7 +130,8 @@ func (s *session) printEntries(res *api.GetManagedPrefixListEntriesResult) {
 	s.print(t)
 }
 
-// usersOf names the groups with a rule for the list.
+// usersOf names the route tables with a route, and the groups with a rule for the
+// list.
 func (s *session) usersOf(o object) (string, error) {
 	res, err := ask[api.GetManagedPrefixListAssociationsResult](s, "GetManagedPrefixListAssociations",
 		&api.GetManagedPrefixListAssociationsRequest{PrefixListId: o.id})
@@ -137,6 +139,7 @@ func (s *session) usersOf(o object) (string, error) {
 		return "", err
 	}
 	names := s.names(sgNoun)
+	maps.Copy(names, s.names(rtNoun))
 	var out []string
 	for _, a := range res.PrefixListAssociations {
 		out = append(out, firstOf(names[a.ResourceId], a.ResourceId))

@@ -171,10 +171,10 @@ func (s *session) completeRoute(cmd *cobra.Command) {
 // routeDestination is a destination as it is typed, a list by its name where it
 // is known.
 func routeDestination(r *api.Route, lists map[string]string) string {
-	if id := r.DestinationPrefixListId; id != "" {
-		return "pl:" + firstOf(lists[id], id)
+	if name := lists[r.DestinationPrefixListId]; name != "" {
+		return "pl:" + name
 	}
-	return firstOf(r.DestinationCidrBlock, r.DestinationIpv6CidrBlock)
+	return firstOf(r.DestinationCidrBlock, r.DestinationIpv6CidrBlock, r.DestinationPrefixListId)
 }
 
 func routeTarget(r *api.Route) string {

@@ -15,6 +15,7 @@ func TestRoutes(t *testing.T) {
 		"route add public pl:office --to igw-0123456789abcdef0",
 		"route set public 10.0.0.0/16 --to local",
 		"rt show public",
+		"pl show office",
 		"rt associate public --subnet web",
 		"rt list --vpc prod",
 		"tree prod",
