@@ -478,3 +478,48 @@ func TestListsRest(t *testing.T) {
 		t.Errorf("%v, %d lists and %d vectors, want %d and %d", err, count(t, m, "lists"), count(t, m, "bitmaps"), lists, vectors)
 	}
 }
+
+// TestRecount: a new process has every open port's flows judged once more, and
+// nothing is counted before what it stands for is in force.
+func TestRecount(t *testing.T) {
+	m := open(t)
+	rules := m.Rules()
+	sets, ids := someSets()
+	rules.Content(sets)
+	for _, id := range ids {
+		if err := rules.Put(ctx, id, struct{}{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	policies := m.Policies(rules)
+	p := maps.Policy{ENI: 5, Egress: ids[0], Ingress: ids[2], ACLOut: ids[6], ACLIn: ids[6]}
+	if err := policies.Put(ctx, 1, p); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := m.CountEpochs(); n != 0 || err != nil {
+		t.Errorf("%d epochs were counted for a policy that waits, %v", n, err)
+	}
+	publish := func() {
+		t.Helper()
+		if _, err := m.Publish(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish()
+	if n, err := m.CountEpochs(); n != 1 || err != nil {
+		t.Errorf("%d epochs were counted, %v; want one", n, err)
+	}
+	before := entry(t, m, 1).Epoch
+	again := maps.New(kernel[m].Maps)
+	kernel[again] = kernel[m]
+	defer delete(kernel, again)
+	if err := again.Recount(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := again.CountEpochs(); n != 1 || err != nil || entry(t, again, 1).Epoch == before {
+		t.Errorf("a new process counted %d epochs, %v", n, err)
+	}
+	if n, err := again.CountEpochs(); n != 0 || err != nil {
+		t.Errorf("and once more %d, %v", n, err)
+	}
+}

@@ -15,17 +15,18 @@ type vectors struct {
 	m      *Maps
 	number map[classify.Bits]uint32
 	bits   map[uint32]classify.Bits
-	refs   map[uint32]int // lists that name it
+	refs   map[uint32]int  // lists that name it
+	idle   map[uint32]bool // those that none does
 	next   uint32
 }
 
 func newVectors(m *Maps) *vectors {
-	return &vectors{m: m, number: map[classify.Bits]uint32{}, bits: map[uint32]classify.Bits{}, refs: map[uint32]int{}, next: 1}
+	return &vectors{m: m, number: map[classify.Bits]uint32{}, bits: map[uint32]classify.Bits{}, refs: map[uint32]int{}, idle: map[uint32]bool{}, next: 1}
 }
 
 // read is what the kernel holds, named by nobody yet.
 func (v *vectors) read() error {
-	v.number, v.bits, v.refs = map[classify.Bits]uint32{}, map[uint32]classify.Bits{}, map[uint32]int{}
+	v.number, v.bits, v.refs, v.idle = map[classify.Bits]uint32{}, map[uint32]classify.Bits{}, map[uint32]int{}, map[uint32]bool{}
 	return each(v.m.m["bitmaps"], func(n uint32, b bpf.Bitmap) {
 		v.add(n, b.W)
 		v.next = max(v.next, n+1)
@@ -34,7 +35,7 @@ func (v *vectors) read() error {
 
 func (v *vectors) add(n uint32, b classify.Bits) {
 	v.number[b], v.bits[n] = n, b
-	v.refs[n] += 0
+	v.count(n, 0)
 }
 
 var errNoVector = errors.New("a bit vector is missing")
@@ -62,25 +63,31 @@ func (v *vectors) intern(b classify.Bits) (uint32, error) {
 	return n, nil
 }
 
+func (v *vectors) count(n uint32, more int) {
+	v.refs[n] += more
+	if v.refs[n] > 0 {
+		delete(v.idle, n)
+		return
+	}
+	v.idle[n] = true
+}
+
 func (v *vectors) hold(numbers []uint32) {
 	for _, n := range numbers {
-		v.refs[n]++
+		v.count(n, 1)
 	}
 }
 
 func (v *vectors) release(numbers []uint32) {
 	for _, n := range numbers {
-		v.refs[n]--
+		v.count(n, -1)
 	}
 }
 
 // tidy removes vectors that no list names: of lists that are gone, or that were
 // never written to their end.
 func (v *vectors) tidy() error {
-	for n, refs := range v.refs {
-		if refs > 0 {
-			continue
-		}
+	for n := range v.idle {
 		if err := remove(v.m.m["bitmaps"], n); err != nil {
 			return err
 		}
@@ -89,6 +96,7 @@ func (v *vectors) tidy() error {
 		}
 		delete(v.bits, n)
 		delete(v.refs, n)
+		delete(v.idle, n)
 	}
 	return nil
 }

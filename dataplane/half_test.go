@@ -1,0 +1,111 @@
+package dataplane
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+
+	"github.com/vpcfabric/vpc/dataplane/delta"
+	dmaps "github.com/vpcfabric/vpc/dataplane/maps"
+	"github.com/vpcfabric/vpc/dataplane/nl/nltest"
+	"github.com/vpcfabric/vpc/dataplane/progs"
+	"github.com/vpcfabric/vpc/dataplane/spec"
+)
+
+// inMemoryPhases are phases whose maps are drivers in memory.
+func inMemoryPhases(routes delta.Driver[spec.RouteKey, spec.Route], endpoints delta.Driver[spec.EndpointKey, dmaps.Endpoint],
+	policies delta.Driver[dmaps.Slot, dmaps.Policy], ports delta.Driver[dmaps.Slot, dmaps.Port]) *phases {
+	p := newPhases((&nltest.Kernel{}).Drivers(), dmaps.New(nil), nil, &progs.Set{})
+	p.rules = delta.New("rules", inMemory[spec.RuleSetID, struct{}](), dmaps.CompareRuleSets)
+	p.attachments = delta.New("program", inMemory[progs.Attachment, progs.Attached](), progs.Attachment.Compare)
+	p.routes = delta.New("route", routes, dmaps.CompareRoutes)
+	p.endpoints = delta.New("endpoint", endpoints, dmaps.CompareEndpoints)
+	p.policies = delta.New("policy", policies, dmaps.CompareSlots)
+	p.ports = delta.New("port", ports, dmaps.CompareSlots)
+	nothing := func() (int, error) { return 0, nil }
+	p.published.do, p.count = nothing, nothing
+	return &p
+}
+
+// interrupted ends a context with its first write, or cannot be listed.
+type interrupted struct {
+	*memory[dmaps.Slot, dmaps.Policy]
+	stop   func()
+	listed error
+}
+
+func (d interrupted) Observe(ctx context.Context, want map[dmaps.Slot]dmaps.Policy) (map[dmaps.Slot]dmaps.Policy, error) {
+	if d.listed != nil {
+		return nil, d.listed
+	}
+	return d.memory.Observe(ctx, want)
+}
+
+func (d interrupted) Put(ctx context.Context, k dmaps.Slot, v dmaps.Policy) error {
+	d.stop()
+	return d.memory.Put(ctx, k, v)
+}
+
+// TestHalfAChangeIsNotPutInForce: what was written of a change waits where the
+// rest could not be, because the process ends or the kernel cannot be read.
+func TestHalfAChangeIsNotPutInForce(t *testing.T) {
+	for name, listed := range map[string]error{"the process ends": nil, "no listing": errors.New("interrupted dump")} {
+		t.Run(name, func(t *testing.T) {
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			policies := interrupted{inMemory[dmaps.Slot, dmaps.Policy](), stop, listed}
+			p := inMemoryPhases(inMemory[spec.RouteKey, spec.Route](), inMemory[spec.EndpointKey, dmaps.Endpoint](), policies, inMemory[dmaps.Slot, dmaps.Port]())
+			published := 0
+			p.published.do = func() (int, error) { published++; return 1, nil }
+			p.want(world{
+				policies: map[dmaps.Slot]dmaps.Policy{0: {ENI: 1}, 1: {ENI: 2}},
+				ports:    map[dmaps.Slot]dmaps.Port{0: {ENI: 1}, 1: {ENI: 2}},
+			}, dmaps.New(nil).Rules())
+			if _, err := p.run(ctx, true); err == nil || policies.puts > 1 || published != 0 {
+				t.Errorf("%v: %d of 2 policies written, put in force %d times", err, policies.puts, published)
+			}
+		})
+	}
+}
+
+// choosy refuses some endpoints.
+type choosy struct {
+	*memory[spec.EndpointKey, dmaps.Endpoint]
+	refused map[spec.EndpointKey]bool
+}
+
+func (d choosy) Put(ctx context.Context, k spec.EndpointKey, v dmaps.Endpoint) error {
+	if d.refused[k] {
+		return errors.New("no memory")
+	}
+	return d.memory.Put(ctx, k, v)
+}
+
+// TestEachLateEndpointCountsAnEpoch: of two that could not be written, one can be
+// later. Verdicts that rest on it are made anew, though the other still fails.
+func TestEachLateEndpointCountsAnEpoch(t *testing.T) {
+	a, b := spec.EndpointKey{VPC: 1, Addr: netip.MustParseAddr("10.0.1.10")}, spec.EndpointKey{VPC: 2, Addr: netip.MustParseAddr("10.0.1.11")}
+	endpoints := choosy{inMemory[spec.EndpointKey, dmaps.Endpoint](), map[spec.EndpointKey]bool{a: true, b: true}}
+	ports := inMemory[dmaps.Slot, dmaps.Port]()
+	p, lists := inMemoryPhases(inMemory[spec.RouteKey, spec.Route](), endpoints, inMemory[dmaps.Slot, dmaps.Policy](), ports), dmaps.New(nil).Rules()
+	apply := func() (int, error) {
+		before := ports.puts
+		p.want(world{
+			endpoints: map[spec.EndpointKey]dmaps.Endpoint{a: {Endpoint: spec.Endpoint{ENI: 1}}, b: {Endpoint: spec.Endpoint{ENI: 2}}},
+			ports:     map[dmaps.Slot]dmaps.Port{0: {ENI: 1, Version: 8}},
+		}, lists)
+		_, err := p.run(t.Context(), true)
+		return ports.puts - before, err
+	}
+	if n, err := apply(); err == nil || n != 1 {
+		t.Fatalf("%v: the port was written %d times", err, n)
+	}
+	if n, err := apply(); err == nil || n != 0 {
+		t.Errorf("%v: nothing changed, and the port was written %d times", err, n)
+	}
+	delete(endpoints.refused, a)
+	if n, err := apply(); err == nil || endpoints.m[a].ENI != 1 || n != 1 {
+		t.Errorf("%v: one endpoint was written, %+v, and the port %d times", err, endpoints.m[a], n)
+	}
+}
