@@ -21,6 +21,8 @@ func (s *story) beginGroups() {
 		return id
 	}
 	s.web, s.client = group("web"), group("client")
+	bare := do[api.DescribeSecurityGroupsResult](s, api.DescribeSecurityGroupsRequest{GroupIds: []string{s.web}}).SecurityGroups[0]
+	s.same("ingress of a group without any", bare.IpPermissions, []api.IpPermission{})
 	s.refused("InvalidGroup.Duplicate", api.CreateSecurityGroupRequest{VpcId: s.vpc, GroupName: "web", Description: "again"})
 
 	added := do[api.AuthorizeSecurityGroupIngressResult](s, api.AuthorizeSecurityGroupIngressRequest{

@@ -33,6 +33,8 @@ func (s *story) acls() {
 	acl := do[api.CreateNetworkAclResult](s, api.CreateNetworkAclRequest{VpcId: s.vpc, TagSpecifications: named("network-acl", "strict")}).NetworkAcl
 	s.same("tags of the ACL", acl.Tags, []api.Tag{{Key: "Name", Value: "strict"}})
 	id := acl.NetworkAclId
+	bare := do[api.DescribeNetworkAclsResult](s, api.DescribeNetworkAclsRequest{NetworkAclIds: []string{id}}).NetworkAcls[0]
+	s.same("associations of an ACL without any", bare.Associations, []api.NetworkAclAssociation{})
 	web := api.CreateNetworkAclEntryRequest{NetworkAclId: id, RuleNumber: api.Ptr[int32](100), Egress: api.Ptr(false), RuleAction: "allow", Protocol: "6",
 		CidrBlock: "10.9.9.9/8", PortRange: &api.PortRange{From: api.Ptr[int32](80), To: api.Ptr[int32](81)}}
 	do[struct{}](s, web)

@@ -1,6 +1,7 @@
 package parity
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -12,6 +13,9 @@ import (
 // shape is which elements an answer has and what their texts look like: a path
 // is the same for all elements of a list, and has the kinds of all of them.
 type shape map[string]string
+
+// empty is the kind of an element without anything in it.
+const empty = "empty"
 
 // textKinds are told apart in this order.
 var textKinds = []struct {
@@ -28,7 +32,8 @@ var textKinds = []struct {
 	{"id", regexp.MustCompile(`^[a-z]+(-[a-z]+)*-[0-9a-f]{8,17}$`)},
 }
 
-// shapeOf leaves empty elements out: no client tells them from absent ones.
+// shapeOf has empty elements too, as clients tell an empty list from an absent
+// one. An element that is empty in some places only has the kind of the others.
 func shapeOf(root *element) shape {
 	s := shape{}
 	for _, c := range root.children {
@@ -42,10 +47,14 @@ func (s shape) add(path string, e *element) {
 	for _, c := range e.children {
 		s.add(path+"/"+c.name, c)
 	}
-	if len(e.children) > 0 || e.text == "" {
+	if len(e.children) > 0 {
 		return
 	}
-	kinds := strings.Fields(strings.ReplaceAll(s[path], "+", " "))
+	if e.text == "" {
+		s[path] = cmp.Or(s[path], empty)
+		return
+	}
+	kinds := strings.Fields(strings.ReplaceAll(strings.TrimPrefix(s[path], empty), "+", " "))
 	if kind := kindOfText(e.text); !slices.Contains(kinds, kind) {
 		kinds = append(kinds, kind)
 	}
@@ -92,9 +101,9 @@ func TestDifferences(t *testing.T) {
 		return shapeOf(e)
 	}
 	got := differences(
-		read("<R><requestId>x</requestId><set><item><id>vpc-01234567</id><a>1</a></item><item><b>true</b></item></set><none/></R>"),
-		read("<R><set><item><id>Vpc</id><b>false</b><c>x</c></item></set></R>"))
-	if want := "only-vpcd set/item/a;only-moto set/item/c;type set/item/id id/text"; strings.Join(got, ";") != want {
+		read("<R><requestId>x</requestId><set><item><id>vpc-01234567</id><a>1</a></item><item><b>true</b></item></set><none/><e/><e>1</e></R>"),
+		read("<R><set><item><id>Vpc</id><b>false</b><c>x</c></item></set><e>1</e><e/></R>"))
+	if want := "only-vpcd none;only-vpcd set/item/a;only-moto set/item/c;type set/item/id id/text"; strings.Join(got, ";") != want {
 		t.Errorf("have %q", got)
 	}
 }

@@ -12,6 +12,7 @@
 //   - What a form can make the daemon hold is bounded, in parameters, in depth
 //     and in elements.
 //   - An answer is well-formed XML 1.0, whatever a caller has put into a name.
+//   - A list of an object in an answer is an element also when it is empty.
 //
 // # What a reviewer should check
 //

@@ -32,7 +32,8 @@ func EncodeResult(action, requestID string, result any) ([]byte, error) {
 	if v = v.Elem(); v.NumField() == 0 {
 		e.text("return", "true")
 	}
-	if err := e.structure(v); err != nil {
+	// Which lists an answer has beside its objects depends on the question.
+	if err := e.structure(v, false); err != nil {
 		return nil, fmt.Errorf("ec2query: %s: %w", action, err)
 	}
 	e.WriteString("</" + action + "Response>")
@@ -72,13 +73,14 @@ func (e *encoder) text(name, s string) {
 }
 
 // structure writes the members that have a value, and those that are printed
-// without one.
-func (e *encoder) structure(v reflect.Value) error {
+// without one. With lists that is every list: an object has all of its own, as
+// with EC2, and boto3 makes [] of an empty element but no key of an absent one.
+func (e *encoder) structure(v reflect.Value, lists bool) error {
 	tags := tagsOf(v.Type())
 	for i := range tags {
 		f, t := v.Field(i), tags[i]
-		isList := f.Kind() == reflect.Slice
-		if t.own || !t.keep && (f.IsZero() || isList && f.Len() == 0) {
+		empty := f.IsZero() || f.Kind() == reflect.Slice && f.Len() == 0
+		if t.own || empty && !t.keep && !(lists && isList(f)) {
 			continue
 		}
 		if err := e.member(f, t); err != nil {
@@ -88,6 +90,9 @@ func (e *encoder) structure(v reflect.Value) error {
 	return nil
 }
 
+// isList tells a list from a text in bytes.
+func isList(v reflect.Value) bool { return v.Kind() == reflect.Slice && v.Type() != bytesType }
+
 func (e *encoder) member(v reflect.Value, t tag) error {
 	if v.Kind() == reflect.Pointer {
 		if v.IsNil() {
@@ -95,7 +100,7 @@ func (e *encoder) member(v reflect.Value, t tag) error {
 		}
 		v = v.Elem()
 	}
-	if v.Kind() != reflect.Slice || v.Type() == bytesType {
+	if !isList(v) {
 		return e.element(t.xml, v)
 	}
 	name := t.item
@@ -130,7 +135,7 @@ func (e *encoder) element(name string, v reflect.Value) error {
 	switch v.Kind() {
 	case reflect.Struct:
 		e.WriteString("<" + name + ">")
-		if err := e.structure(v); err != nil {
+		if err := e.structure(v, true); err != nil {
 			return err
 		}
 		e.WriteString("</" + name + ">")

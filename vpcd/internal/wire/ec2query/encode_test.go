@@ -38,13 +38,15 @@ func TestEncode(t *testing.T) {
 		"<kept/><blob>AP8=</blob><alwaysSet/>":                      {Blob: []byte{0, 255}},
 		"<kept/><moment>2026-11-22T09:00:00.000Z</moment><alwaysSet/>": {
 			Moment: api.Ptr(time.Date(2026, 11, 22, 10, 0, 0, 999, time.FixedZone("", 3600)))},
-		"<kept/><below><kept/><alwaysSet/></below><alwaysSet/>":                        {Below: &answer{}},
-		"<kept/><listSet><item>a</item><item/></listSet><alwaysSet/>":                  {List: []string{"a", ""}},
-		"<kept/><namedSet><groupId>g</groupId></namedSet><alwaysSet/>":                 {Named: []string{"g"}},
-		"<kept/><flat>a</flat><flat>b</flat><alwaysSet/>":                              {Flat: []string{"a", "b"}},
-		"<kept/><alwaysSet><item><kept/><alwaysSet/></item></alwaysSet>":               {Always: []answer{{}}},
-		"<text>&lt;a&gt; &amp; &#34;b&#34;&#xA;</text><kept>]]&gt;</kept><alwaysSet/>": {Text: "<a> & \"b\"\n", Kept: "]]>"},
-		"<text>a\ufffdb\ufffd\ufffd</text><kept/><alwaysSet/>":                         {Text: "a\x00b\x1b\xff"},
+		// Below the answer itself an empty list is an empty element.
+		"<kept/><below><kept/><listSet/><namedSet/><alwaysSet/></below><alwaysSet/>":                 {Below: &answer{List: []string{}}},
+		"<kept/><alwaysSet><item><kept/><listSet/><namedSet/><alwaysSet/></item></alwaysSet>":        {Always: []answer{{}}},
+		"<kept/><below><kept/><listSet><item/></listSet><namedSet/><alwaysSet/></below><alwaysSet/>": {Below: &answer{List: []string{""}}},
+		"<kept/><listSet><item>a</item><item/></listSet><alwaysSet/>":                                {List: []string{"a", ""}},
+		"<kept/><namedSet><groupId>g</groupId></namedSet><alwaysSet/>":                               {Named: []string{"g"}},
+		"<kept/><flat>a</flat><flat>b</flat><alwaysSet/>":                                            {Flat: []string{"a", "b"}},
+		"<text>&lt;a&gt; &amp; &#34;b&#34;&#xA;</text><kept>]]&gt;</kept><alwaysSet/>":               {Text: "<a> & \"b\"\n", Kept: "]]>"},
+		"<text>a\ufffdb\ufffd\ufffd</text><kept/><alwaysSet/>":                                       {Text: "a\x00b\x1b\xff"},
 	} {
 		have, err := EncodeResult("DoIt", "r-1", &in)
 		whole := xml.Header + `<DoItResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>r-1</requestId>` + want + "</DoItResponse>"
