@@ -100,11 +100,10 @@ func parsePorts(protocol string, from, to *int32, at place) (int32, int32, error
 		return tcpPorts(from, to, at)
 	case "icmp":
 		return icmpTypeCode(from, to, at)
-	case anyProtocol:
-		// As documented by EC2: all ports, whatever the request says.
-		return anyPort, anyPort, nil
 	}
-	return noPorts(protocol, from, to, at)
+	// As documented by EC2: any other protocol passes on all ports, whatever the
+	// request says.
+	return anyPort, anyPort, nil
 }
 
 // tcpPorts wants both ends: with one of them missing, EC2 clients disagree on
@@ -146,23 +145,6 @@ func icmpTypeCode(from, to *int32, at place) (int32, int32, error) {
 		return 0, 0, api.Errorf("InvalidParameterValue", at.field("FromPort"), "ICMP code %d needs a type: set FromPort to the type, or ToPort to -1", code)
 	}
 	return kind, code, nil
-}
-
-// noPorts accepts the ways in which clients spell "no ports". A real port
-// beside a protocol without ports would open more than its author thinks.
-func noPorts(protocol string, from, to *int32, at place) (int32, int32, error) {
-	f, t := anyPort, anyPort
-	if from != nil {
-		f = *from
-	}
-	if to != nil {
-		t = *to
-	}
-	all := f <= 0 && (t <= 0 || t == maxPort)
-	if !all || f < anyPort || t < anyPort {
-		return 0, 0, api.Errorf("InvalidParameterValue", at.field("FromPort"), "protocol %s has no ports: leave FromPort and ToPort out", protocol)
-	}
-	return anyPort, anyPort, nil
 }
 
 // parseRuleSource brings an IPv4 CIDR to its canonical form.

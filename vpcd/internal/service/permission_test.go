@@ -59,9 +59,10 @@ func TestParsePorts(t *testing.T) {
 		{"47", 0, 0, [2]int32{-1, -1}, ""},
 		{"47", 0, 65535, [2]int32{-1, -1}, ""},
 		{"47", -1, -1, [2]int32{-1, -1}, ""},
-		{"47", 80, 80, [2]int32{}, "p.FromPort"},
-		{"47", 0, 80, [2]int32{}, "p.FromPort"},
-		{"47", -2, 0, [2]int32{}, "p.FromPort"},
+		{"47", 80, 80, [2]int32{-1, -1}, ""},
+		{"47", 0, 80, [2]int32{-1, -1}, ""},
+		{"47", none, 80, [2]int32{-1, -1}, ""},
+		{"47", -2, 65536, [2]int32{-1, -1}, ""},
 	} {
 		given := func(n int32) *int32 {
 			if n == none {
@@ -125,7 +126,7 @@ func anyPermission(t *rapid.T) (one, other api.IpPermission) {
 		one.FromPort, other.FromPort = &kind, &kind
 		other.ToPort = api.Ptr[int32](-1)
 	case "47":
-		other.FromPort, other.ToPort = api.Ptr[int32](0), api.Ptr[int32](65535)
+		other.FromPort, other.ToPort = api.Ptr[int32](80), api.Ptr[int32](90)
 	default:
 		other.FromPort, other.ToPort = api.Ptr[int32](22), api.Ptr[int32](23)
 	}
