@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/vpcfabric/vpc/dataplane/spec"
 	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/internal/host"
 	"github.com/vpcfabric/vpc/vpcd/internal/plan"
@@ -78,46 +77,6 @@ func (l *Local) Verify(ctx context.Context) ([]api.Drift, error) {
 	}
 	for _, problem := range p.Problems {
 		out = append(out, api.Drift{Kind: "record", Object: problem})
-	}
-	return out, nil
-}
-
-// names are the interfaces of this host by index, and the rules by number.
-func (l *Local) names() (map[spec.ENI]string, map[uint32]string) {
-	l.agent.mu.Lock()
-	defer l.agent.mu.Unlock()
-	rules := map[uint32]string{}
-	if w := l.agent.world; w != nil {
-		for _, g := range w.Groups {
-			for _, r := range g.Rules {
-				rules[plan.RuleIndex(r.SecurityGroupRuleId)] = r.SecurityGroupRuleId
-			}
-		}
-	}
-	return l.agent.last.Names, rules
-}
-
-// Drops implements host.Host.
-func (l *Local) Drops(_ context.Context, interfaces []string) ([]api.Drop, error) {
-	names, rules := l.names()
-	wanted := set(interfaces)
-	all, err := l.agent.cfg.Kernel.Read().Drops()
-	if err != nil {
-		return nil, err
-	}
-	var out []api.Drop
-	for _, d := range all {
-		name := names[d.ENI]
-		if d.ENI != 0 && name == "" {
-			continue // an interface that is gone
-		}
-		if len(wanted) > 0 && !wanted[name] {
-			continue
-		}
-		out = append(out, api.Drop{
-			NetworkInterfaceId: name, Stage: d.Stage, Reason: d.Reason, RuleId: rules[d.Rule],
-			Packets: api.Ptr(int64(d.Packets)), Bytes: api.Ptr(int64(d.Bytes)),
-		})
 	}
 	return out, nil
 }

@@ -46,29 +46,6 @@ func TestFlows(t *testing.T) {
 	}
 }
 
-func TestDrops(t *testing.T) {
-	b := newBench()
-	b.kernel.drops = []dataplane.Drop{
-		{ENI: web, Stage: "from_eni", Reason: "sg_ingress", Rule: 0xaa, Packets: 4, Bytes: 240},
-		{ENI: 0, Stage: "from_eni", Reason: "unknown_port", Packets: 1},
-		{ENI: 99, Stage: "from_eni", Reason: "anti_spoof", Packets: 7}, // its interface is gone
-	}
-	b.Pass(t.Context())
-	list, err := b.Local(nil).Drops(t.Context(), nil)
-	if err != nil || len(list) != 2 {
-		t.Fatalf("%+v, %v", list, err)
-	}
-	if d := list[0]; d.NetworkInterfaceId != "eni-web" || d.Reason != "sg_ingress" || d.RuleId != "sgr-000000aa000000000" || *d.Packets != 4 || *d.Bytes != 240 {
-		t.Errorf("%+v", d)
-	}
-	if d := list[1]; d.NetworkInterfaceId != "" || d.Reason != "unknown_port" {
-		t.Errorf("%+v", d)
-	}
-	if list, _ := b.Local(nil).Drops(t.Context(), []string{"eni-web"}); len(list) != 1 {
-		t.Errorf("drops of one interface: %+v", list)
-	}
-}
-
 func TestVerify(t *testing.T) {
 	b := newBench()
 	b.kernel.drifts = []dataplane.Drift{{Kind: "route", Object: "table 3", Want: "local", Have: "nothing"}}

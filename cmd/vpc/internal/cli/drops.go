@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"strconv"
+
 	"github.com/spf13/cobra"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
@@ -24,7 +26,7 @@ func (s *session) dropsCommand() *cobra.Command {
 			}
 			return s.showDrops(ids)
 		})
-	cmd.Long = "Show counters of dropped packets by ENI, stage, reason and rule, since the host started.\n\n" +
+	cmd.Long = "Show counters of dropped packets by ENI, stage, reason and rule, since the host started. RULE is the id of a security group's rule, or the number of a network ACL's.\n\n" +
 		"With --follow it prints what has been added, until interrupted, one table or result at a time."
 	cmd.Flags().StringArrayVar(&refs, "eni", nil, "only this ENI, may be repeated")
 	cmd.Flags().BoolVar(&follow, "follow", false, "keep printing what is added")
@@ -56,7 +58,15 @@ func (s *session) showDrops(ids []string) error {
 }
 
 func dropCells(d *api.Drop, names map[string]string) []string {
-	return []string{firstOf(names[d.NetworkInterfaceId], d.NetworkInterfaceId), d.Stage, d.Reason, d.RuleId, number(d.Packets), number(d.Bytes)}
+	return []string{firstOf(names[d.NetworkInterfaceId], d.NetworkInterfaceId), d.Stage, d.Reason, dropRule(d), number(d.Packets), number(d.Bytes)}
+}
+
+// dropRule shows the last entry of a network ACL as `vpc acl show` does.
+func dropRule(d *api.Drop) string {
+	if d.Reason == "network_acl" && d.RuleId == strconv.Itoa(lastEntry) {
+		return "*"
+	}
+	return d.RuleId
 }
 
 // dropKey is what one counter counts.

@@ -27,7 +27,13 @@ func (s *session) sgCut() *cobra.Command {
 	return cmd
 }
 
-func (s *session) cut(o object, rules []string) error {
+func (s *session) cut(o object, given []string) error {
+	var rules []string
+	for _, id := range given {
+		if !slices.Contains(rules, id) {
+			rules = append(rules, id)
+		}
+	}
 	n, _ := s.trackedFlows(o.id, rules)
 	res, err := change[api.CutFlowsResult](s, "CutFlows", &api.CutFlowsRequest{GroupId: o.id, SecurityGroupRuleIds: rules})
 	if err != nil {

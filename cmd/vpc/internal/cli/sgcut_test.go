@@ -22,7 +22,8 @@ func TestFlowsOfRevokedRules(t *testing.T) {
 	b.world()
 	out := b.with(3, "sg revoke web --in tcp/443 --from 0.0.0.0/0", "sg cut web "+webRule) +
 		b.with(1, "sg revoke "+webRule+" "+dbRule, "sg revoke web --vpc prod --in tcp/443 --from 0.0.0.0/0") +
-		b.with(0, "sg revoke web --in tcp/443 --from 0.0.0.0/0", "sg cut web "+webRule+" "+dbRule) +
+		b.with(0, "sg revoke web --in tcp/443 --from 0.0.0.0/0", "sg cut web "+webRule+" "+dbRule,
+			"sg cut web "+webRule+" "+dbRule+" "+webRule+" "+webRule) +
 		b.with(3, "sg revoke web --in tcp/443 --from 0.0.0.0/0 --cut") +
 		b.with(1, "sg revoke db --in 6/5432 --from sg:web --cut") +
 		b.with(2, "sg revoke "+webRule+" --cut") +

@@ -63,7 +63,8 @@ func TestTables(t *testing.T) {
 	b.tags = []api.TagDescription{{ResourceId: "vpc-00000000000000001", ResourceType: "vpc", Key: "env", Value: "li\nve"}}
 	b.drops = []api.Drop{
 		{NetworkInterfaceId: "eni-00000000000000009", Stage: "sg", Reason: "NO_RULE", Packets: api.Ptr(int64(3)), Bytes: api.Ptr(int64(192))},
-		{NetworkInterfaceId: "eni-gone", Stage: "fabric", Reason: "ACL_DENY", RuleId: "acl-1", Packets: api.Ptr(int64(1)), Bytes: api.Ptr(int64(64))}}
+		{NetworkInterfaceId: "eni-gone", Stage: "nacl_out", Reason: "network_acl", RuleId: "90", Packets: api.Ptr(int64(1)), Bytes: api.Ptr(int64(64))},
+		{NetworkInterfaceId: "eni-gone", Stage: "nacl_out", Reason: "network_acl", RuleId: "32767", Packets: api.Ptr(int64(2)), Bytes: api.Ptr(int64(128))}}
 	golden(t, "tables", b.story("list", "ls -o wide", "show prod", "subnet list", "subnet show web", "eni list", "eni list -o wide", "eni show docker:web1", "eni show spare",
 		"sg list", "sg show db", "rt list", "rt show rtb-0", "acl list", "acl show acl-0", "az", "limits", "drops", "tag list", "tag list vpc:prod -q", "tree", "status",
 		"host show", "verify", "version -q"))
