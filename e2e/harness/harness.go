@@ -108,8 +108,14 @@ func commands() map[string]command {
 	}
 }
 
-// do runs one command by its name.
+// do runs one command by its name, or behind "!" one that shall fail.
 func (c call) do(words []string) error {
+	if words[0] == "!" && len(words) > 1 {
+		if c.do(words[1:]) == nil {
+			return fmt.Errorf("%s succeeded", words[1])
+		}
+		return nil
+	}
 	cmd, ok := commands()[words[0]]
 	if !ok {
 		return fmt.Errorf("no command %q", words[0])
