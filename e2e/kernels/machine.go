@@ -20,7 +20,7 @@ import (
 )
 
 // testTime bounds one test binary inside a machine.
-const testTime = 4 * time.Minute
+const testTime = 8 * time.Minute
 
 // wanted are the modules that a kernel would load by itself on a system with
 // modprobe.
