@@ -159,7 +159,7 @@ func cmdWreck(c call, args []string) error {
 	}
 	switch args[0] {
 	case "pins":
-		return os.RemoveAll(c.pins())
+		return removePins(c.pins())
 	case "programs":
 		return detachPrograms(filepath.Join(c.pins(), "links"))
 	}
@@ -236,4 +236,14 @@ func linksOf(ns string) (names []string, err error) {
 		return err
 	})
 	return names, err
+}
+
+// removePins removes a directory of pins once. A daemon that repairs at the same
+// moment may have put some back before their directory was gone.
+func removePins(dir string) error {
+	err := os.RemoveAll(dir)
+	if errors.Is(err, syscall.ENOTEMPTY) {
+		return nil
+	}
+	return err
 }
