@@ -6,6 +6,7 @@
  * and then: it only keeps the table tidy, new flows make their own room when
  * nobody runs it. vpc_cut ends what outlives a rule that is gone.
  */
+#include "lib/bits.h"
 #include "lib/build.h"
 #include "lib/claim.h"
 
@@ -45,9 +46,6 @@ int vpc_sweep(struct sweep_args *args)
 	return 0;
 }
 
-/* 1 if x is 0: without a branch, of which the verifier would walk both ways. */
-static __always_inline __u32 none(__u32 x) { return ((__u64)x - 1) >> 63; }
-
 /* Which sides of a flow track it by one of the rules. */
 __noinline __u32 outlived(const struct flow *f, const struct cut_args *args)
 {
@@ -57,12 +55,12 @@ __noinline __u32 outlived(const struct flow *f, const struct cut_args *args)
 		return 0;
 #pragma unroll
 	for (i = 0; i < CUT_RULES; i++) {
-		own |= none(args->rule[i] ^ f->own_rule);
-		peer |= none(args->rule[i] ^ f->peer_rule);
+		own |= is_zero(args->rule[i] ^ f->own_rule);
+		peer |= is_zero(args->rule[i] ^ f->peer_rule);
 	}
 	/* 0 is no rule. */
-	own &= none(none(f->own_rule)) & none(none(f->flags & FLOW_TRACK_OWN));
-	peer &= none(none(f->peer_rule)) & none(none(f->flags & FLOW_TRACK_PEER));
+	own &= is_zero(is_zero(f->own_rule)) & is_zero(is_zero(f->flags & FLOW_TRACK_OWN));
+	peer &= is_zero(is_zero(f->peer_rule)) & is_zero(is_zero(f->flags & FLOW_TRACK_PEER));
 	return own * FLOW_CUT_OWN | peer * FLOW_CUT_PEER;
 }
 

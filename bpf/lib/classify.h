@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "bits.h"
 #include "port.h"
 
 struct question {
@@ -28,9 +29,6 @@ struct answer {
 };
 
 #define NO_BIT (MAX_WORDS * WORD_RULES)
-
-/* 1 if x is 0. */
-static __always_inline __u64 is_zero(__u32 x) { return ((__u64)x - 1) >> 63; }
 
 /* 1 if a < b. */
 static __always_inline __u64 below(__u64 a, __u64 b) { return ((~a & b) | (~(a ^ b) & (a - b))) >> 63; }

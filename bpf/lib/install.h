@@ -107,8 +107,9 @@ __noinline int room(const struct packet *p, struct flow_usage *u, const struct b
 	return why;
 }
 
-/* put_half makes a new half of what lies in scratch, in a place of its own: 0, E_EXIST, or another error.
- * The place and who pays are written before the half appears. */
+/* put_half makes a new half of what lies in scratch, in a place of its own: 0,
+ * E_EXIST, or another error. The place and who pays are written before the half
+ * appears. */
 __noinline int put_half(struct flow_usage *u, __u32 tight)
 {
 	struct scratch *own = scratch();

@@ -25,9 +25,6 @@ type Host struct {
 	Endpoints map[EndpointKey]Endpoint
 	RuleSets  map[RuleSetID]RuleSet
 	Routes    map[RouteKey]Route
-	// Public are the public addresses that lead to interfaces of this host: the
-	// internet gateway of the VPC is attached.
-	Public map[netip.Addr]Public
 	// Cuts are rules of security groups, by Rule.ID, that are no more and whose
 	// tracked flows shall not outlive them. Their numbers never come back, so a
 	// cut may be asked for again at any time.
@@ -151,13 +148,6 @@ type Endpoint struct {
 type RouteKey struct {
 	Table RouteTable
 	Dest  netip.Prefix
-}
-
-// Public is what a public address stands for, one for one.
-type Public struct {
-	VPC     VPC
-	ENI     ENI
-	Private netip.Addr
 }
 
 // Target is where a route leads.
