@@ -64,33 +64,36 @@ type FromEniDropKey struct {
 type FromEniDropReason uint32
 
 const (
-	FromEniDropReasonDROP_NOT_READY      FromEniDropReason = 1
-	FromEniDropReasonDROP_VLAN           FromEniDropReason = 2
-	FromEniDropReasonDROP_ETHERTYPE      FromEniDropReason = 3
-	FromEniDropReasonDROP_IPV6           FromEniDropReason = 4
-	FromEniDropReasonDROP_MALFORMED      FromEniDropReason = 5
-	FromEniDropReasonDROP_FRAGMENT       FromEniDropReason = 6
-	FromEniDropReasonDROP_ANTI_SPOOF     FromEniDropReason = 7
-	FromEniDropReasonDROP_ARP_SPOOF      FromEniDropReason = 8
-	FromEniDropReasonDROP_ARP_UNKNOWN    FromEniDropReason = 9
-	FromEniDropReasonDROP_ARP_IGNORED    FromEniDropReason = 10
-	FromEniDropReasonDROP_BROADCAST      FromEniDropReason = 11
-	FromEniDropReasonDROP_MULTICAST      FromEniDropReason = 12
-	FromEniDropReasonDROP_DST_MAC        FromEniDropReason = 13
-	FromEniDropReasonDROP_NO_ROUTE       FromEniDropReason = 14
-	FromEniDropReasonDROP_BLACKHOLE      FromEniDropReason = 15
-	FromEniDropReasonDROP_NO_ENDPOINT    FromEniDropReason = 16
-	FromEniDropReasonDROP_PEER_DOWN      FromEniDropReason = 17
-	FromEniDropReasonDROP_SERVICE        FromEniDropReason = 18
-	FromEniDropReasonDROP_SECURITY_GROUP FromEniDropReason = 19
-	FromEniDropReasonDROP_STRAY          FromEniDropReason = 20
-	FromEniDropReasonDROP_TABLE_FULL     FromEniDropReason = 21
-	FromEniDropReasonDROP_ALLOWANCE      FromEniDropReason = 22
-	FromEniDropReasonDROP_TOO_BIG        FromEniDropReason = 23
-	FromEniDropReasonDROP_REDIRECT       FromEniDropReason = 24
-	FromEniDropReasonDROP_NETWORK_ACL    FromEniDropReason = 25
-	FromEniDropReasonDROP_ROGUE_DHCP     FromEniDropReason = 26
-	FromEniDropReasonDROP_HALF_OPEN      FromEniDropReason = 27
+	FromEniDropReasonDROP_NOT_READY         FromEniDropReason = 1
+	FromEniDropReasonDROP_VLAN              FromEniDropReason = 2
+	FromEniDropReasonDROP_ETHERTYPE         FromEniDropReason = 3
+	FromEniDropReasonDROP_IPV6              FromEniDropReason = 4
+	FromEniDropReasonDROP_MALFORMED         FromEniDropReason = 5
+	FromEniDropReasonDROP_FRAGMENT          FromEniDropReason = 6
+	FromEniDropReasonDROP_ANTI_SPOOF        FromEniDropReason = 7
+	FromEniDropReasonDROP_ARP_SPOOF         FromEniDropReason = 8
+	FromEniDropReasonDROP_ARP_UNKNOWN       FromEniDropReason = 9
+	FromEniDropReasonDROP_ARP_IGNORED       FromEniDropReason = 10
+	FromEniDropReasonDROP_BROADCAST         FromEniDropReason = 11
+	FromEniDropReasonDROP_MULTICAST         FromEniDropReason = 12
+	FromEniDropReasonDROP_DST_MAC           FromEniDropReason = 13
+	FromEniDropReasonDROP_NO_ROUTE          FromEniDropReason = 14
+	FromEniDropReasonDROP_BLACKHOLE         FromEniDropReason = 15
+	FromEniDropReasonDROP_NO_ENDPOINT       FromEniDropReason = 16
+	FromEniDropReasonDROP_PEER_DOWN         FromEniDropReason = 17
+	FromEniDropReasonDROP_SERVICE           FromEniDropReason = 18
+	FromEniDropReasonDROP_SECURITY_GROUP    FromEniDropReason = 19
+	FromEniDropReasonDROP_STRAY             FromEniDropReason = 20
+	FromEniDropReasonDROP_TABLE_FULL        FromEniDropReason = 21
+	FromEniDropReasonDROP_ALLOWANCE         FromEniDropReason = 22
+	FromEniDropReasonDROP_TOO_BIG           FromEniDropReason = 23
+	FromEniDropReasonDROP_REDIRECT          FromEniDropReason = 24
+	FromEniDropReasonDROP_NETWORK_ACL       FromEniDropReason = 25
+	FromEniDropReasonDROP_ROGUE_DHCP        FromEniDropReason = 26
+	FromEniDropReasonDROP_HALF_OPEN         FromEniDropReason = 27
+	FromEniDropReasonDROP_NO_PUBLIC_ADDRESS FromEniDropReason = 28
+	FromEniDropReasonDROP_NOT_PUBLIC        FromEniDropReason = 29
+	FromEniDropReasonDROP_SOURCE_DEST_CHECK FromEniDropReason = 30
 )
 
 type FromEniDropStage uint32
@@ -116,6 +119,8 @@ type FromEniEndpoint struct {
 	Subnet uint32
 	Mac    [6]uint8
 	Pad    uint16
+	Public uint32
+	Pad2   uint32
 	Member [2]FromEniMembership
 }
 
@@ -127,6 +132,19 @@ type FromEniEndpointKey struct {
 		W [4]uint32
 	}
 }
+
+type FromEniFilterKey struct {
+	_         structs.HostLayout
+	Prefixlen uint32
+	Addr      uint32
+}
+
+type FromEniFilterVerdict uint32
+
+const (
+	FromEniFilterVerdictFILTER_REFUSE FromEniFilterVerdict = 1
+	FromEniFilterVerdictFILTER_ALLOW  FromEniFilterVerdict = 2
+)
 
 type FromEniFlow struct {
 	_         structs.HostLayout
@@ -143,13 +161,15 @@ type FromEniFlow struct {
 	Seen      uint32
 	Flags     uint32
 	DeadAt    uint64
-	FirstSeen uint64
+	FirstSeen uint32
+	Nat       uint32
 	PeerEni   uint32
 	OwnRule   uint32
 	PeerRule  uint32
 	Slot      uint32
-	AclOut    uint32
-	AclIn     uint32
+	Out       uint32
+	AclOut    uint16
+	AclIn     uint16
 	Next      uint32
 	Ack       uint32
 }
@@ -336,9 +356,9 @@ type FromEniPort struct {
 	TcpIdle   uint32
 	UdpIdle   uint32
 	UdpStream uint32
+	Edge      uint32
 	Version   uint32
 	Uncounted uint32
-	_         [4]byte
 	Policy    [2]FromEniPolicy
 }
 
@@ -349,6 +369,7 @@ const (
 	FromEniPortFlagsPORT_SRC_DST_CHECK FromEniPortFlags = 2
 	FromEniPortFlagsPORT_TAP           FromEniPortFlags = 4
 	FromEniPortFlagsPORT_CUT           FromEniPortFlags = 8
+	FromEniPortFlagsPORT_EDGE          FromEniPortFlags = 16
 )
 
 type FromEniPortStats struct {
@@ -359,10 +380,22 @@ type FromEniPortStats struct {
 	RxBytes   uint64
 }
 
+type FromEniPublicAddress struct {
+	_       structs.HostLayout
+	Addr    uint32
+	Vpc     uint32
+	Private uint32
+}
+
 type FromEniRoute struct {
 	_      structs.HostLayout
 	Target uint32
 	Table  uint32
+	Net    uint32
+	Mask   uint32
+	Via    uint32
+	Peer   uint32
+	Out    uint32
 }
 
 type FromEniRouteKey struct {
@@ -380,6 +413,9 @@ type FromEniRouteTarget uint32
 const (
 	FromEniRouteTargetROUTE_LOCAL     FromEniRouteTarget = 1
 	FromEniRouteTargetROUTE_BLACKHOLE FromEniRouteTarget = 2
+	FromEniRouteTargetROUTE_INTERNET  FromEniRouteTarget = 3
+	FromEniRouteTargetROUTE_INTERFACE FromEniRouteTarget = 4
+	FromEniRouteTargetROUTE_PEER      FromEniRouteTarget = 5
 )
 
 type FromEniRuleWord struct {
@@ -410,6 +446,8 @@ type FromEniScratch struct {
 		Torn       uint8
 		Ended      uint8
 		Pad        [2]uint8
+		Nat        uint32
+		Out        uint32
 		Acl        uint32
 		PeerAcl    uint32
 		Stage      uint32
@@ -448,41 +486,44 @@ type FromEniServiceChunk struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	FromEniMapAddrChunks        = "addr_chunks"
-	FromEniMapBitmaps           = "bitmaps"
-	FromEniMapDenied            = "denied"
-	FromEniMapDrops             = "drops"
-	FromEniMapEndpoints         = "endpoints"
-	FromEniMapFlowSlots         = "flow_slots"
-	FromEniMapFlows             = "flows"
-	FromEniMapFrags             = "frags"
-	FromEniMapGenerations       = "generations"
-	FromEniMapHits              = "hits"
-	FromEniMapLists             = "lists"
-	FromEniMapMembers           = "members"
-	FromEniMapMeta              = "meta"
-	FromEniMapPorts             = "ports"
-	FromEniMapRoutes            = "routes"
-	FromEniMapRuleWords         = "rule_words"
-	FromEniMapScratches         = "scratches"
-	FromEniMapServiceChunks     = "service_chunks"
-	FromEniMapStats             = "stats"
-	FromEniMapUsage             = "usage"
-	FromEniProgVpcFromEni       = "vpc_from_eni"
-	FromEniVarExportFlowFlags   = "export_flow_flags"
-	FromEniVarExportFlowSeen    = "export_flow_seen"
-	FromEniVarExportFlowState   = "export_flow_state"
-	FromEniVarExportHitKind     = "export_hit_kind"
-	FromEniVarExportListFlags   = "export_list_flags"
-	FromEniVarExportPortFlags   = "export_port_flags"
-	FromEniVarExportReason      = "export_reason"
-	FromEniVarExportRouteTarget = "export_route_target"
-	FromEniVarExportStage       = "export_stage"
-	FromEniVarFlowAllowance     = "flow_allowance"
-	FromEniVarFlowHalfOpen      = "flow_half_open"
-	FromEniVarFlowPairs         = "flow_pairs"
-	FromEniVarFlowSecond        = "flow_second"
-	FromEniVarFlowSlotMask      = "flow_slot_mask"
+	FromEniMapAddrChunks          = "addr_chunks"
+	FromEniMapBitmaps             = "bitmaps"
+	FromEniMapDenied              = "denied"
+	FromEniMapDrops               = "drops"
+	FromEniMapEdgeFilter          = "edge_filter"
+	FromEniMapEndpoints           = "endpoints"
+	FromEniMapFlowSlots           = "flow_slots"
+	FromEniMapFlows               = "flows"
+	FromEniMapFrags               = "frags"
+	FromEniMapGenerations         = "generations"
+	FromEniMapHits                = "hits"
+	FromEniMapLists               = "lists"
+	FromEniMapMembers             = "members"
+	FromEniMapMeta                = "meta"
+	FromEniMapPorts               = "ports"
+	FromEniMapPublics             = "publics"
+	FromEniMapRoutes              = "routes"
+	FromEniMapRuleWords           = "rule_words"
+	FromEniMapScratches           = "scratches"
+	FromEniMapServiceChunks       = "service_chunks"
+	FromEniMapStats               = "stats"
+	FromEniMapUsage               = "usage"
+	FromEniProgVpcFromEni         = "vpc_from_eni"
+	FromEniVarExportFilterVerdict = "export_filter_verdict"
+	FromEniVarExportFlowFlags     = "export_flow_flags"
+	FromEniVarExportFlowSeen      = "export_flow_seen"
+	FromEniVarExportFlowState     = "export_flow_state"
+	FromEniVarExportHitKind       = "export_hit_kind"
+	FromEniVarExportListFlags     = "export_list_flags"
+	FromEniVarExportPortFlags     = "export_port_flags"
+	FromEniVarExportReason        = "export_reason"
+	FromEniVarExportRouteTarget   = "export_route_target"
+	FromEniVarExportStage         = "export_stage"
+	FromEniVarFlowAllowance       = "flow_allowance"
+	FromEniVarFlowHalfOpen        = "flow_half_open"
+	FromEniVarFlowPairs           = "flow_pairs"
+	FromEniVarFlowSecond          = "flow_second"
+	FromEniVarFlowSlotMask        = "flow_slot_mask"
 )
 
 // LoadFromEni returns the embedded CollectionSpec for FromEni.
@@ -538,6 +579,7 @@ type FromEniMapSpecs struct {
 	Bitmaps       *ebpf.MapSpec `ebpf:"bitmaps"`
 	Denied        *ebpf.MapSpec `ebpf:"denied"`
 	Drops         *ebpf.MapSpec `ebpf:"drops"`
+	EdgeFilter    *ebpf.MapSpec `ebpf:"edge_filter"`
 	Endpoints     *ebpf.MapSpec `ebpf:"endpoints"`
 	FlowSlots     *ebpf.MapSpec `ebpf:"flow_slots"`
 	Flows         *ebpf.MapSpec `ebpf:"flows"`
@@ -548,6 +590,7 @@ type FromEniMapSpecs struct {
 	Members       *ebpf.MapSpec `ebpf:"members"`
 	Meta          *ebpf.MapSpec `ebpf:"meta"`
 	Ports         *ebpf.MapSpec `ebpf:"ports"`
+	Publics       *ebpf.MapSpec `ebpf:"publics"`
 	Routes        *ebpf.MapSpec `ebpf:"routes"`
 	RuleWords     *ebpf.MapSpec `ebpf:"rule_words"`
 	Scratches     *ebpf.MapSpec `ebpf:"scratches"`
@@ -560,20 +603,21 @@ type FromEniMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type FromEniVariableSpecs struct {
-	ExportFlowFlags   *ebpf.VariableSpec `ebpf:"export_flow_flags"`
-	ExportFlowSeen    *ebpf.VariableSpec `ebpf:"export_flow_seen"`
-	ExportFlowState   *ebpf.VariableSpec `ebpf:"export_flow_state"`
-	ExportHitKind     *ebpf.VariableSpec `ebpf:"export_hit_kind"`
-	ExportListFlags   *ebpf.VariableSpec `ebpf:"export_list_flags"`
-	ExportPortFlags   *ebpf.VariableSpec `ebpf:"export_port_flags"`
-	ExportReason      *ebpf.VariableSpec `ebpf:"export_reason"`
-	ExportRouteTarget *ebpf.VariableSpec `ebpf:"export_route_target"`
-	ExportStage       *ebpf.VariableSpec `ebpf:"export_stage"`
-	FlowAllowance     *ebpf.VariableSpec `ebpf:"flow_allowance"`
-	FlowHalfOpen      *ebpf.VariableSpec `ebpf:"flow_half_open"`
-	FlowPairs         *ebpf.VariableSpec `ebpf:"flow_pairs"`
-	FlowSecond        *ebpf.VariableSpec `ebpf:"flow_second"`
-	FlowSlotMask      *ebpf.VariableSpec `ebpf:"flow_slot_mask"`
+	ExportFilterVerdict *ebpf.VariableSpec `ebpf:"export_filter_verdict"`
+	ExportFlowFlags     *ebpf.VariableSpec `ebpf:"export_flow_flags"`
+	ExportFlowSeen      *ebpf.VariableSpec `ebpf:"export_flow_seen"`
+	ExportFlowState     *ebpf.VariableSpec `ebpf:"export_flow_state"`
+	ExportHitKind       *ebpf.VariableSpec `ebpf:"export_hit_kind"`
+	ExportListFlags     *ebpf.VariableSpec `ebpf:"export_list_flags"`
+	ExportPortFlags     *ebpf.VariableSpec `ebpf:"export_port_flags"`
+	ExportReason        *ebpf.VariableSpec `ebpf:"export_reason"`
+	ExportRouteTarget   *ebpf.VariableSpec `ebpf:"export_route_target"`
+	ExportStage         *ebpf.VariableSpec `ebpf:"export_stage"`
+	FlowAllowance       *ebpf.VariableSpec `ebpf:"flow_allowance"`
+	FlowHalfOpen        *ebpf.VariableSpec `ebpf:"flow_half_open"`
+	FlowPairs           *ebpf.VariableSpec `ebpf:"flow_pairs"`
+	FlowSecond          *ebpf.VariableSpec `ebpf:"flow_second"`
+	FlowSlotMask        *ebpf.VariableSpec `ebpf:"flow_slot_mask"`
 }
 
 // FromEniObjects contains all objects after they have been loaded into the kernel.
@@ -600,6 +644,7 @@ type FromEniMaps struct {
 	Bitmaps       *ebpf.Map `ebpf:"bitmaps"`
 	Denied        *ebpf.Map `ebpf:"denied"`
 	Drops         *ebpf.Map `ebpf:"drops"`
+	EdgeFilter    *ebpf.Map `ebpf:"edge_filter"`
 	Endpoints     *ebpf.Map `ebpf:"endpoints"`
 	FlowSlots     *ebpf.Map `ebpf:"flow_slots"`
 	Flows         *ebpf.Map `ebpf:"flows"`
@@ -610,6 +655,7 @@ type FromEniMaps struct {
 	Members       *ebpf.Map `ebpf:"members"`
 	Meta          *ebpf.Map `ebpf:"meta"`
 	Ports         *ebpf.Map `ebpf:"ports"`
+	Publics       *ebpf.Map `ebpf:"publics"`
 	Routes        *ebpf.Map `ebpf:"routes"`
 	RuleWords     *ebpf.Map `ebpf:"rule_words"`
 	Scratches     *ebpf.Map `ebpf:"scratches"`
@@ -624,6 +670,7 @@ func (m *FromEniMaps) Close() error {
 		m.Bitmaps,
 		m.Denied,
 		m.Drops,
+		m.EdgeFilter,
 		m.Endpoints,
 		m.FlowSlots,
 		m.Flows,
@@ -634,6 +681,7 @@ func (m *FromEniMaps) Close() error {
 		m.Members,
 		m.Meta,
 		m.Ports,
+		m.Publics,
 		m.Routes,
 		m.RuleWords,
 		m.Scratches,
@@ -647,20 +695,21 @@ func (m *FromEniMaps) Close() error {
 //
 // It can be passed to LoadFromEniObjects or ebpf.CollectionSpec.LoadAndAssign.
 type FromEniVariables struct {
-	ExportFlowFlags   *ebpf.Variable `ebpf:"export_flow_flags"`
-	ExportFlowSeen    *ebpf.Variable `ebpf:"export_flow_seen"`
-	ExportFlowState   *ebpf.Variable `ebpf:"export_flow_state"`
-	ExportHitKind     *ebpf.Variable `ebpf:"export_hit_kind"`
-	ExportListFlags   *ebpf.Variable `ebpf:"export_list_flags"`
-	ExportPortFlags   *ebpf.Variable `ebpf:"export_port_flags"`
-	ExportReason      *ebpf.Variable `ebpf:"export_reason"`
-	ExportRouteTarget *ebpf.Variable `ebpf:"export_route_target"`
-	ExportStage       *ebpf.Variable `ebpf:"export_stage"`
-	FlowAllowance     *ebpf.Variable `ebpf:"flow_allowance"`
-	FlowHalfOpen      *ebpf.Variable `ebpf:"flow_half_open"`
-	FlowPairs         *ebpf.Variable `ebpf:"flow_pairs"`
-	FlowSecond        *ebpf.Variable `ebpf:"flow_second"`
-	FlowSlotMask      *ebpf.Variable `ebpf:"flow_slot_mask"`
+	ExportFilterVerdict *ebpf.Variable `ebpf:"export_filter_verdict"`
+	ExportFlowFlags     *ebpf.Variable `ebpf:"export_flow_flags"`
+	ExportFlowSeen      *ebpf.Variable `ebpf:"export_flow_seen"`
+	ExportFlowState     *ebpf.Variable `ebpf:"export_flow_state"`
+	ExportHitKind       *ebpf.Variable `ebpf:"export_hit_kind"`
+	ExportListFlags     *ebpf.Variable `ebpf:"export_list_flags"`
+	ExportPortFlags     *ebpf.Variable `ebpf:"export_port_flags"`
+	ExportReason        *ebpf.Variable `ebpf:"export_reason"`
+	ExportRouteTarget   *ebpf.Variable `ebpf:"export_route_target"`
+	ExportStage         *ebpf.Variable `ebpf:"export_stage"`
+	FlowAllowance       *ebpf.Variable `ebpf:"flow_allowance"`
+	FlowHalfOpen        *ebpf.Variable `ebpf:"flow_half_open"`
+	FlowPairs           *ebpf.Variable `ebpf:"flow_pairs"`
+	FlowSecond          *ebpf.Variable `ebpf:"flow_second"`
+	FlowSlotMask        *ebpf.Variable `ebpf:"flow_slot_mask"`
 }
 
 // FromEniPrograms contains all programs after they have been loaded into the kernel.

@@ -13,24 +13,21 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
-// TestConstants compares the numbers that Go repeats with the header they
+// TestConstants compares the numbers that Go repeats with the headers they
 // come from.
 func TestConstants(t *testing.T) {
-	header, err := os.ReadFile("lib/types.h")
-	if err != nil {
-		t.Fatal(err)
-	}
+	header := read(t, "lib/types.h") + read(t, "lib/lists.h")
 	for name, want := range map[string]uint64{
 		"PORT_BASE": PortBase, "MAX_PORTS": MaxPorts,
-		"WORD_RULES": WordRules, "MAX_WORDS": MaxWords, "INLINE_SEGMENTS": InlineSegments, "CHUNK_SEGMENTS": ChunkSegments,
+		"EDGE_ENI": EdgeENI, "WORD_RULES": WordRules, "MAX_WORDS": MaxWords, "INLINE_SEGMENTS": InlineSegments, "CHUNK_SEGMENTS": ChunkSegments,
 	} {
-		m := regexp.MustCompile(`(?m)^#define ` + name + `\s+(\S+)`).FindSubmatch(header)
+		m := regexp.MustCompile(`(?m)^#define ` + name + `\s+(\S+)`).FindStringSubmatch(header)
 		if m == nil {
-			t.Errorf("lib/types.h does not define %s", name)
+			t.Errorf("the headers do not define %s", name)
 			continue
 		}
-		if got, err := strconv.ParseUint(string(m[1]), 0, 64); err != nil || got != want {
-			t.Errorf("%s is %s in lib/types.h and %#x in Go", name, m[1], want)
+		if got, err := strconv.ParseUint(m[1], 0, 64); err != nil || got != want {
+			t.Errorf("%s is %s in C and %#x in Go", name, m[1], want)
 		}
 	}
 }
@@ -126,7 +123,7 @@ func TestGeneratedIsFresh(t *testing.T) {
 	}
 	for _, pattern := range []string{"*_bpfel.go", "*_bpfel.o"} {
 		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) != 2 {
+		if err != nil || len(files) != 3 {
 			t.Fatalf("%s: %v, %v", pattern, files, err)
 		}
 		for _, f := range files {

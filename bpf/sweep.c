@@ -8,6 +8,7 @@
  */
 #include "lib/bits.h"
 #include "lib/build.h"
+#include "lib/calls.h"
 #include "lib/claim.h"
 
 struct sweep_walk {

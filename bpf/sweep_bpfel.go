@@ -38,6 +38,7 @@ const (
 	SweepMapBitmaps       = "bitmaps"
 	SweepMapDenied        = "denied"
 	SweepMapDrops         = "drops"
+	SweepMapEdgeFilter    = "edge_filter"
 	SweepMapEndpoints     = "endpoints"
 	SweepMapFlowSlots     = "flow_slots"
 	SweepMapFlows         = "flows"
@@ -48,6 +49,7 @@ const (
 	SweepMapMembers       = "members"
 	SweepMapMeta          = "meta"
 	SweepMapPorts         = "ports"
+	SweepMapPublics       = "publics"
 	SweepMapRoutes        = "routes"
 	SweepMapRuleWords     = "rule_words"
 	SweepMapServiceChunks = "service_chunks"
@@ -116,6 +118,7 @@ type SweepMapSpecs struct {
 	Bitmaps       *ebpf.MapSpec `ebpf:"bitmaps"`
 	Denied        *ebpf.MapSpec `ebpf:"denied"`
 	Drops         *ebpf.MapSpec `ebpf:"drops"`
+	EdgeFilter    *ebpf.MapSpec `ebpf:"edge_filter"`
 	Endpoints     *ebpf.MapSpec `ebpf:"endpoints"`
 	FlowSlots     *ebpf.MapSpec `ebpf:"flow_slots"`
 	Flows         *ebpf.MapSpec `ebpf:"flows"`
@@ -126,6 +129,7 @@ type SweepMapSpecs struct {
 	Members       *ebpf.MapSpec `ebpf:"members"`
 	Meta          *ebpf.MapSpec `ebpf:"meta"`
 	Ports         *ebpf.MapSpec `ebpf:"ports"`
+	Publics       *ebpf.MapSpec `ebpf:"publics"`
 	Routes        *ebpf.MapSpec `ebpf:"routes"`
 	RuleWords     *ebpf.MapSpec `ebpf:"rule_words"`
 	ServiceChunks *ebpf.MapSpec `ebpf:"service_chunks"`
@@ -168,6 +172,7 @@ type SweepMaps struct {
 	Bitmaps       *ebpf.Map `ebpf:"bitmaps"`
 	Denied        *ebpf.Map `ebpf:"denied"`
 	Drops         *ebpf.Map `ebpf:"drops"`
+	EdgeFilter    *ebpf.Map `ebpf:"edge_filter"`
 	Endpoints     *ebpf.Map `ebpf:"endpoints"`
 	FlowSlots     *ebpf.Map `ebpf:"flow_slots"`
 	Flows         *ebpf.Map `ebpf:"flows"`
@@ -178,6 +183,7 @@ type SweepMaps struct {
 	Members       *ebpf.Map `ebpf:"members"`
 	Meta          *ebpf.Map `ebpf:"meta"`
 	Ports         *ebpf.Map `ebpf:"ports"`
+	Publics       *ebpf.Map `ebpf:"publics"`
 	Routes        *ebpf.Map `ebpf:"routes"`
 	RuleWords     *ebpf.Map `ebpf:"rule_words"`
 	ServiceChunks *ebpf.Map `ebpf:"service_chunks"`
@@ -191,6 +197,7 @@ func (m *SweepMaps) Close() error {
 		m.Bitmaps,
 		m.Denied,
 		m.Drops,
+		m.EdgeFilter,
 		m.Endpoints,
 		m.FlowSlots,
 		m.Flows,
@@ -201,6 +208,7 @@ func (m *SweepMaps) Close() error {
 		m.Members,
 		m.Meta,
 		m.Ports,
+		m.Publics,
 		m.Routes,
 		m.RuleWords,
 		m.ServiceChunks,

@@ -1,6 +1,6 @@
 package bpf
 
-// The layouts below are generated from lib/types.h; these are the names that
+// The layouts below are generated from lib/types.h and lib/lists.h; these are the names that
 // the rest of the program uses for them.
 type (
 	// Port is one attached interface, by slot.
@@ -59,6 +59,10 @@ type (
 	DropStage = FromEniDropStage
 	// DropReason says why a packet was dropped.
 	DropReason = FromEniDropReason
+	// PublicAddress says whose a public address is.
+	PublicAddress = FromEniPublicAddress
+	// FilterKey is a prefix that internet gateways treat apart.
+	FilterKey = FromEniFilterKey
 	// FragTable is what one port remembers of fragments.
 	FragTable = FromEniFragTable
 	// DeniedTable is what one port remembers of refusals.
@@ -78,10 +82,12 @@ func FlowAllowance(n uint32) uint32 { return FlowPairs(n) / 4 }
 // HalfOpenAllowance is how many of these may be TCP that nobody has answered.
 func HalfOpenAllowance(n uint32) uint32 { return FlowAllowance(n) / 8 }
 
-// Numbers that the C side fixes; a test compares them with lib/types.h.
+// Numbers that the C side fixes; a test compares them with the headers.
 const (
 	// PortBase is the ifindex of slot 0.
 	PortBase = 0x01000000
+	// EdgeENI is the index of the first internet gateway; its VPC's is added.
+	EdgeENI = 0x80000000
 	// MaxPorts is how many interfaces one host can have.
 	MaxPorts = 16384
 	// WordRules is how many rules one word of a bit vector has.

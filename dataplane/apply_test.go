@@ -87,7 +87,7 @@ func openTest(t *testing.T) (*Dataplane, string) {
 	}
 	t.Cleanup(func() {
 		d.Close()
-		if err := Cleanup(context.Background(), name); err != nil {
+		if err := Cleanup(context.Background(), name, Outside{}); err != nil {
 			t.Error(err)
 		}
 	})

@@ -14,7 +14,8 @@ import (
 
 // blame finds the interfaces that a failed Apply left incomplete. isolated is
 // false when something failed that is not one interface's own: then nobody
-// knows who is affected.
+// knows who is affected. A gateway is like an interface in that, but nobody asks
+// whether it is up.
 func (d *Dataplane) blame(h *spec.Host, err error) (failed map[spec.ENI]bool, isolated bool) {
 	owner := make(map[maps.Slot]spec.ENI, len(d.slots.port))
 	for eni, slot := range d.slots.port {
@@ -22,6 +23,9 @@ func (d *Dataplane) blame(h *spec.Host, err error) (failed map[spec.ENI]bool, is
 	}
 	failed, isolated = map[spec.ENI]bool{}, true
 	for _, leaf := range leaves(err) {
+		if out := (outsideError{}); errors.As(leaf, &out) {
+			continue
+		}
 		eni, ok := spec.ENI(0), false
 		if e := (*delta.KeyError)(nil); errors.As(leaf, &e) {
 			held := (*nl.AdoptedError)(nil)

@@ -31,6 +31,8 @@ type Config struct {
 	// FlowTable is the number of flow entries.
 	FlowTable uint32
 	Logger    *slog.Logger
+	// Outside is the host's own network.
+	Outside Outside
 	// Step, if set, is called with the name of each step before and after it:
 	// crash tests end the process there.
 	Step func(name string)
@@ -54,6 +56,7 @@ type Report struct {
 type Dataplane struct {
 	cfg    Config
 	kernel *nl.Kernel
+	out    *host
 	progs  *progs.Set
 	rules  *maps.Rules
 	flows  *flows.Table
@@ -81,7 +84,10 @@ func Open(ctx context.Context, cfg Config) (*Dataplane, error) {
 		flows: flows.New(set.Maps, set.Sweep(), set.Cut()), lifted: map[string]bool{},
 		cuts: cuts{done: map[uint32]bool{}},
 	}
-	d.phases = newPhases(d.kernel.Drivers(), m, d.rules, set)
+	if d.out, err = openHost(d.kernel, cfg); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	d.phases = newPhases(kernelDrivers{d.kernel.Drivers(), d.out.Drivers(), d.out.firewall, d.out.accepts}, m, d.rules, set)
 	d.phases.crash = cfg.Step
 	if err := m.Recount(); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -100,6 +106,9 @@ func Pins(host string) string { return filepath.Join(progs.Root, "vpc", host) }
 
 // Close gives back descriptors. The data plane goes on.
 func (d *Dataplane) Close() error {
+	if d.out != nil {
+		d.out.Close()
+	}
 	d.kernel.Close()
 	return d.progs.Close()
 }
@@ -117,14 +126,15 @@ func (d *Dataplane) Apply(ctx context.Context, h *spec.Host) (Report, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	rep := Report{Up: map[spec.ENI]bool{}, Braked: d.braked(h)}
-	w := expand(h, d.kernel.Netns, d.progs.Current, d.slots)
+	blind := d.out.look(h)
+	w := expand(h, d.around(len(rep.Braked) > 0))
 	if moved(d.links, w.links) {
 		d.Dirty()
 	}
 	d.links, d.host = w.links, h
 	d.phases.want(w, d.rules)
 	n, err := d.phases.run(ctx, len(rep.Braked) == 0)
-	rep.Writes = n
+	rep.Writes, err = n, errors.Join(err, blind)
 	// What only waits for its next turn was looked at when it failed.
 	if slices.ContainsFunc(leaves(err), tried) {
 		d.Dirty()
@@ -146,10 +156,19 @@ func (d *Dataplane) Apply(ctx context.Context, h *spec.Host) (Report, error) {
 	return rep, err
 }
 
+// around is the host as it is now. Edges that nobody wants are staying while the
+// brake holds.
+func (d *Dataplane) around(staying bool) around {
+	return around{
+		netns: d.kernel.Netns, current: d.progs.Current, slots: d.slots,
+		outside: d.out.netns, uplinks: d.out.uplinks, staying: staying,
+	}
+}
+
 // freeSlots forgets owners that are gone. After a failure the kernel is asked
 // who they are: a number that a link still has must not be given away.
 func (d *Dataplane) freeSlots(ctx context.Context, h *spec.Host, failed bool) {
-	held := &slots{}
+	held := newSlots()
 	if failed {
 		links, err := d.kernel.Drivers().Links.Observe(ctx, nil)
 		if err != nil {
@@ -177,7 +196,8 @@ func (d *Dataplane) braked(h *spec.Host) []string {
 	var out []string
 	for eni := range d.slots.port {
 		name := fmt.Sprintf("eni index %d", eni)
-		if !h.Known[eni] && !h.Gone[eni] && !d.lifted[name] {
+		_, edge := eni.Edge() // which may always be made anew
+		if !edge && !h.Known[eni] && !h.Gone[eni] && !d.lifted[name] {
 			out = append(out, name)
 		}
 	}
@@ -198,11 +218,9 @@ func (d *Dataplane) Lift(names []string) {
 func (d *Dataplane) Verify(ctx context.Context, h *spec.Host) ([]Drift, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.phases.want(expand(h, d.kernel.Netns, d.progs.Current, d.slots), d.rules)
-	var (
-		out  []Drift
-		errs []error
-	)
+	errs := []error{d.out.look(h)}
+	d.phases.want(expand(h, d.around(len(d.braked(h)) > 0)), d.rules)
+	var out []Drift
 	for _, p := range d.phases.all() {
 		drift, err := p.Diff(ctx)
 		out = append(out, drift...)
@@ -216,8 +234,9 @@ func (d *Dataplane) Verify(ctx context.Context, h *spec.Host) ([]Drift, error) {
 func Writes() int64 { return nl.Writes() + maps.Writes() + progs.Writes() }
 
 // Cleanup removes every kernel object of the host, with or without a store. It
-// is closed first, then gone: programs and maps after the namespaces.
-func Cleanup(ctx context.Context, host string) error {
+// is closed first, then gone: programs and maps after the namespaces, and last,
+// because by them a second attempt knows that there was a host.
+func Cleanup(ctx context.Context, host string, o Outside) error {
 	k := nl.Open(host)
 	defer k.Close()
 	drivers := k.Drivers()
@@ -227,6 +246,7 @@ func Cleanup(ctx context.Context, host string) error {
 	for key := range links {
 		errs = append(errs, drivers.Links.Delete(ctx, key))
 	}
+	errs = append(errs, o.cleanup(ctx, k, host, len(readSlots(links).edge) > 0))
 	names, err := drivers.Namespaces.Observe(ctx, nil)
 	errs = append(errs, err)
 	for name := range names {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/vpcfabric/vpc/dataplane/ipt"
 	"github.com/vpcfabric/vpc/dataplane/maps"
 	"github.com/vpcfabric/vpc/dataplane/nl"
 	"github.com/vpcfabric/vpc/dataplane/progs"
@@ -26,17 +27,24 @@ type world struct {
 	links       map[nl.LinkKey]nl.Link
 	rules       map[spec.RuleSetID]struct{}
 	content     map[spec.RuleSetID]spec.RuleSet
-	routes      map[spec.RouteKey]spec.Route
+	routes      map[spec.RouteKey]maps.Route
 	endpoints   map[spec.EndpointKey]maps.Endpoint
+	publics     map[netip.Addr]maps.Public
+	filters     map[netip.Prefix]maps.Filter
 	attachments map[progs.Attachment]progs.Attached
 	policies    map[maps.Slot]maps.Policy
 	ports       map[maps.Slot]maps.Port
 	bridgePorts map[nl.LinkKey]nl.BridgePort
 	addresses   map[nl.AddressKey]struct{}
+	firewall    map[string]spec.Firewall
+	edges       map[nl.LinkKey]nl.Edge
 	ups         map[nl.LinkKey]nl.Up
 	neighbours  map[nl.NeighbourKey]spec.MAC
 	fdb         map[nl.FDBKey]int
 	workloads   map[int]nl.Workload
+	forwarding  map[string]bool
+	accepts     map[ipt.Rule]struct{}
+	hostRoutes  map[netip.Prefix]nl.HostRoute
 }
 
 // sysctlsOfOurs are set explicitly, because a new namespace inherits what the
@@ -62,26 +70,50 @@ var sysctlsOfOurs = map[string]string{
 	"net/bridge/bridge-nf-call-arptables":   "0",
 }
 
-type expander struct {
-	world
-	h       *spec.Host
+// around is what expansion knows of this host besides the spec.
+type around struct {
 	netns   func(role string) string
 	current func(progs.Role) progs.Attached
 	slots   *slots
+	// outside is the namespace in which edges end, and uplinks are its devices
+	// towards the world.
+	outside spec.Netns
+	uplinks []string
+	// staying says that edges nobody wants are not removed.
+	staying bool
+}
+
+type expander struct {
+	world
+	around
+	h *spec.Host
+}
+
+func emptyWorld() world {
+	return world{
+		namespaces: map[string]struct{}{}, sysctls: map[nl.SysctlKey]string{}, links: map[nl.LinkKey]nl.Link{},
+		rules: map[spec.RuleSetID]struct{}{}, routes: map[spec.RouteKey]maps.Route{},
+		endpoints: map[spec.EndpointKey]maps.Endpoint{}, publics: map[netip.Addr]maps.Public{}, filters: map[netip.Prefix]maps.Filter{},
+		attachments: map[progs.Attachment]progs.Attached{}, policies: map[maps.Slot]maps.Policy{}, ports: map[maps.Slot]maps.Port{},
+		bridgePorts: map[nl.LinkKey]nl.BridgePort{}, addresses: map[nl.AddressKey]struct{}{}, edges: map[nl.LinkKey]nl.Edge{},
+		ups: map[nl.LinkKey]nl.Up{}, neighbours: map[nl.NeighbourKey]spec.MAC{}, fdb: map[nl.FDBKey]int{}, workloads: map[int]nl.Workload{},
+		forwarding: map[string]bool{}, accepts: map[ipt.Rule]struct{}{}, hostRoutes: map[netip.Prefix]nl.HostRoute{},
+	}
 }
 
 // expand is pure but for slots, where new owners get theirs.
-func expand(h *spec.Host, netns func(string) string, current func(progs.Role) progs.Attached, s *slots) world {
-	x := expander{h: h, netns: netns, current: current, slots: s, world: world{
-		namespaces: map[string]struct{}{}, sysctls: map[nl.SysctlKey]string{}, links: map[nl.LinkKey]nl.Link{},
-		rules: map[spec.RuleSetID]struct{}{}, content: h.RuleSets, routes: map[spec.RouteKey]spec.Route{},
-		endpoints: map[spec.EndpointKey]maps.Endpoint{}, attachments: map[progs.Attachment]progs.Attached{},
-		policies: map[maps.Slot]maps.Policy{}, ports: map[maps.Slot]maps.Port{}, bridgePorts: map[nl.LinkKey]nl.BridgePort{}, addresses: map[nl.AddressKey]struct{}{},
-		ups: map[nl.LinkKey]nl.Up{}, neighbours: map[nl.NeighbourKey]spec.MAC{}, fdb: map[nl.FDBKey]int{}, workloads: map[int]nl.Workload{},
-	}}
+func expand(h *spec.Host, a around) world {
+	x := expander{h: h, around: a, world: emptyWorld()}
+	x.content = h.RuleSets
+	s := a.slots
 	subnets, ports := sorted(h.Subnets), sorted(h.Ports)
 	assign(s.subnet, subnets)
 	assign(s.port, ports)
+	edges := edgesOf(h)
+	for _, vpc := range sorted(edges) {
+		assign(s.port, []spec.ENI{spec.EdgeOf(vpc)})
+		s.edge[spec.EdgeOf(vpc)] = edges[vpc].VPCID
+	}
 	for _, id := range subnets {
 		x.subnet(id, h.Subnets[id])
 	}
@@ -94,13 +126,14 @@ func expand(h *spec.Host, netns func(string) string, current func(progs.Role) pr
 			x.endpoints[k] = maps.Endpoint{Endpoint: e, Slot: slot}
 		}
 	}
+	x.gateways()
 	for id, set := range h.RuleSets {
 		if len(set.Rules) > 0 { // the empty list needs no entry to refuse everything
 			x.rules[id] = struct{}{}
 		}
 	}
 	for k, r := range h.Routes {
-		x.routes[k] = r
+		x.routes[k] = maps.Route{Route: r}
 	}
 	return x.world
 }
@@ -168,12 +201,14 @@ func (x *expander) portEntry(eni spec.ENI, p spec.Port, subnet spec.Subnet, vers
 		ENI: eni, VPC: p.VPC, Subnet: p.Subnet, Table: p.Table, Egress: p.Egress, Ingress: p.Ingress,
 		ACLOut: subnet.ACLOut, ACLIn: subnet.ACLIn, ACL: subnet.ACL,
 		MAC: p.MAC, RouterMAC: subnet.MAC, Router: subnet.Router, CIDR: subnet.CIDR,
-		MTU: x.h.MTU, Tap: p.Kind == spec.Tap, SourceDestCheck: p.SourceDestCheck, Cut: p.CutTracked, Timeouts: p.Timeouts, Version: version,
+		MTU: x.h.MTU, Tap: p.Kind == spec.Tap, SourceDestCheck: p.SourceDestCheck, Cut: p.CutTracked,
+		Gateway: x.gatewayOf(p.VPC), Timeouts: p.Timeouts, Version: version,
 	}
 }
 
 // versions digests, for each port, what its verdicts rest on besides its own
-// entry: its addresses and groups, and the routes of its table.
+// entry: its addresses and groups, the public addresses that stand for them, what
+// gateways let through, and the routes of its table.
 func (x *expander) versions() map[spec.ENI]uint32 {
 	tables := map[spec.RouteTable][]spec.RouteKey{}
 	for k := range x.h.Routes {
@@ -192,13 +227,17 @@ func (x *expander) versions() map[spec.ENI]uint32 {
 	for k, e := range x.h.Endpoints {
 		own[e.ENI] = append(own[e.ENI], k)
 	}
+	public, allowed := x.publicOf(), x.allowed()
 	out := map[spec.ENI]uint32{}
 	for eni, p := range x.h.Ports {
 		keys := own[eni]
 		slices.SortFunc(keys, maps.CompareEndpoints)
 		h := fnv.New32a()
 		for _, k := range keys {
-			fmt.Fprintln(h, k.Addr, x.h.Endpoints[k].Groups)
+			fmt.Fprintln(h, k.Addr, x.h.Endpoints[k].Groups, public[k])
+		}
+		if x.gatewayOf(p.VPC) != 0 {
+			fmt.Fprintln(h, allowed)
 		}
 		h.Write(binary.BigEndian.AppendUint32(nil, routes[p.Table]))
 		out[eni] = h.Sum32()

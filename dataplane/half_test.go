@@ -4,23 +4,35 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/vpcfabric/vpc/dataplane/delta"
+	"github.com/vpcfabric/vpc/dataplane/ipt"
 	dmaps "github.com/vpcfabric/vpc/dataplane/maps"
 	"github.com/vpcfabric/vpc/dataplane/nl/nltest"
 	"github.com/vpcfabric/vpc/dataplane/progs"
 	"github.com/vpcfabric/vpc/dataplane/spec"
 )
 
+// inMemoryOutside are phases of which only those outside matter.
+func inMemoryOutside(firewall delta.Driver[string, spec.Firewall]) *phases {
+	p := inMemoryPhases(inMemory[spec.RouteKey, dmaps.Route](), inMemory[spec.EndpointKey, dmaps.Endpoint](), inMemory[dmaps.Slot, dmaps.Policy](), inMemory[dmaps.Slot, dmaps.Port]())
+	p.firewall = delta.New("firewall", firewall, strings.Compare)
+	return p
+}
+
 // inMemoryPhases are phases whose maps are drivers in memory.
-func inMemoryPhases(routes delta.Driver[spec.RouteKey, spec.Route], endpoints delta.Driver[spec.EndpointKey, dmaps.Endpoint],
+func inMemoryPhases(routes delta.Driver[spec.RouteKey, dmaps.Route], endpoints delta.Driver[spec.EndpointKey, dmaps.Endpoint],
 	policies delta.Driver[dmaps.Slot, dmaps.Policy], ports delta.Driver[dmaps.Slot, dmaps.Port]) *phases {
-	p := newPhases((&nltest.Kernel{}).Drivers(), dmaps.New(nil), nil, &progs.Set{})
+	k := &nltest.Kernel{}
+	p := newPhases(kernelDrivers{k.Drivers(), k.Outside(), inMemory[string, spec.Firewall](), inMemory[ipt.Rule, struct{}]()}, dmaps.New(nil), nil, &progs.Set{})
 	p.rules = delta.New("rules", inMemory[spec.RuleSetID, struct{}](), dmaps.CompareRuleSets)
 	p.attachments = delta.New("program", inMemory[progs.Attachment, progs.Attached](), progs.Attachment.Compare)
 	p.routes = delta.New("route", routes, dmaps.CompareRoutes)
 	p.endpoints = delta.New("endpoint", endpoints, dmaps.CompareEndpoints)
+	p.publics = delta.New("public", inMemory[netip.Addr, dmaps.Public](), dmaps.ComparePublics)
+	p.filters = delta.New("filter", inMemory[netip.Prefix, dmaps.Filter](), dmaps.ComparePrefixes)
 	p.policies = delta.New("policy", policies, dmaps.CompareSlots)
 	p.ports = delta.New("port", ports, dmaps.CompareSlots)
 	nothing := func() (int, error) { return 0, nil }
@@ -55,7 +67,7 @@ func TestHalfAChangeIsNotPutInForce(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
 			policies := interrupted{inMemory[dmaps.Slot, dmaps.Policy](), stop, listed}
-			p := inMemoryPhases(inMemory[spec.RouteKey, spec.Route](), inMemory[spec.EndpointKey, dmaps.Endpoint](), policies, inMemory[dmaps.Slot, dmaps.Port]())
+			p := inMemoryPhases(inMemory[spec.RouteKey, dmaps.Route](), inMemory[spec.EndpointKey, dmaps.Endpoint](), policies, inMemory[dmaps.Slot, dmaps.Port]())
 			published := 0
 			p.published.do = func() (int, error) { published++; return 1, nil }
 			p.want(world{
@@ -88,7 +100,7 @@ func TestEachLateEndpointCountsAnEpoch(t *testing.T) {
 	a, b := spec.EndpointKey{VPC: 1, Addr: netip.MustParseAddr("10.0.1.10")}, spec.EndpointKey{VPC: 2, Addr: netip.MustParseAddr("10.0.1.11")}
 	endpoints := choosy{inMemory[spec.EndpointKey, dmaps.Endpoint](), map[spec.EndpointKey]bool{a: true, b: true}}
 	ports := inMemory[dmaps.Slot, dmaps.Port]()
-	p, lists := inMemoryPhases(inMemory[spec.RouteKey, spec.Route](), endpoints, inMemory[dmaps.Slot, dmaps.Policy](), ports), dmaps.New(nil).Rules()
+	p, lists := inMemoryPhases(inMemory[spec.RouteKey, dmaps.Route](), endpoints, inMemory[dmaps.Slot, dmaps.Policy](), ports), dmaps.New(nil).Rules()
 	apply := func() (int, error) {
 		before := ports.puts
 		p.want(world{

@@ -72,10 +72,10 @@ func TestTapThatCannotGoBack(t *testing.T) {
 	if !rep.Isolated {
 		t.Error("one interface's tap holds up everybody")
 	}
-	holds("Cleanup", Cleanup(t.Context(), name))
+	holds("Cleanup", Cleanup(t.Context(), name, Outside{}))
 	ours.Close()
 	// Back it goes, under our name: that is done and an error.
-	if err := Cleanup(t.Context(), name); err == nil || !strings.Contains(err.Error(), "as vpc-00000003") {
+	if err := Cleanup(t.Context(), name, Outside{}); err == nil || !strings.Contains(err.Error(), "as vpc-00000003") {
 		t.Errorf("Cleanup with room: %v", err)
 	}
 	if facts, err := nl.LinkByName(owner.Path, "vpc-00000003"); err != nil || facts.Kind != "tun" {

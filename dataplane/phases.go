@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/vpcfabric/vpc/dataplane/delta"
+	"github.com/vpcfabric/vpc/dataplane/ipt"
 	"github.com/vpcfabric/vpc/dataplane/maps"
 	"github.com/vpcfabric/vpc/dataplane/nl"
 	"github.com/vpcfabric/vpc/dataplane/progs"
@@ -20,8 +22,10 @@ type phases struct {
 	sysctls     *delta.Tracker[nl.SysctlKey, string]
 	links       *delta.Tracker[nl.LinkKey, nl.Link]
 	rules       *delta.Tracker[spec.RuleSetID, struct{}]
-	routes      *delta.Tracker[spec.RouteKey, spec.Route]
+	routes      *delta.Tracker[spec.RouteKey, maps.Route]
 	endpoints   *delta.Tracker[spec.EndpointKey, maps.Endpoint]
+	publics     *delta.Tracker[netip.Addr, maps.Public]
+	filters     *delta.Tracker[netip.Prefix, maps.Filter]
 	attachments *delta.Tracker[progs.Attachment, progs.Attached]
 	policies    *delta.Tracker[maps.Slot, maps.Policy]
 	published   act
@@ -29,10 +33,15 @@ type phases struct {
 	count       func() (int, error) // epochs of ports whose own entry stays as it is
 	bridgePorts *delta.Tracker[nl.LinkKey, nl.BridgePort]
 	addresses   *delta.Tracker[nl.AddressKey, struct{}]
+	firewall    *delta.Tracker[string, spec.Firewall]
+	edges       *delta.Tracker[nl.LinkKey, nl.Edge]
 	ups         *delta.Tracker[nl.LinkKey, nl.Up]
 	neighbours  *delta.Tracker[nl.NeighbourKey, spec.MAC]
 	fdb         *delta.Tracker[nl.FDBKey, int]
 	workloads   *delta.Tracker[int, nl.Workload]
+	forwarding  *delta.Tracker[string, bool]
+	accepts     *delta.Tracker[ipt.Rule, struct{}]
+	hostRoutes  *delta.Tracker[netip.Prefix, nl.HostRoute]
 
 	// entries is what the port table shall hold when all is settled.
 	entries map[maps.Slot]maps.Port
@@ -46,7 +55,16 @@ type phases struct {
 	crash func(step string)
 }
 
-func newPhases(k nl.Drivers, m *maps.Maps, rules *maps.Rules, set *progs.Set) phases {
+// kernelDrivers are the drivers of what is not a map or a program.
+type kernelDrivers struct {
+	inside   nl.Drivers
+	outside  nl.OutsideDrivers
+	firewall delta.Driver[string, spec.Firewall]
+	accepts  delta.Driver[ipt.Rule, struct{}]
+}
+
+func newPhases(drivers kernelDrivers, m *maps.Maps, rules *maps.Rules, set *progs.Set) phases {
+	k, o := drivers.inside, drivers.outside
 	return phases{
 		namespaces:  delta.New("netns", k.Namespaces, strings.Compare),
 		sysctls:     delta.New("sysctl", k.Sysctls, nl.SysctlKey.Compare),
@@ -54,6 +72,8 @@ func newPhases(k nl.Drivers, m *maps.Maps, rules *maps.Rules, set *progs.Set) ph
 		rules:       delta.New("rules", rules, maps.CompareRuleSets),
 		routes:      delta.New("route", m.Routes(), maps.CompareRoutes),
 		endpoints:   delta.New("endpoint", m.Endpoints(), maps.CompareEndpoints),
+		publics:     delta.New("public", m.Publics(), maps.ComparePublics),
+		filters:     delta.New("filter", m.Filters(), maps.ComparePrefixes),
 		attachments: delta.New("program", set.Attachments(), progs.Attachment.Compare),
 		policies:    delta.New("policy", m.Policies(rules), maps.CompareSlots),
 		published:   act{"generation", m.Publish},
@@ -61,10 +81,15 @@ func newPhases(k nl.Drivers, m *maps.Maps, rules *maps.Rules, set *progs.Set) ph
 		count:       m.CountEpochs,
 		bridgePorts: delta.New("bridge-port", k.BridgePorts, nl.LinkKey.Compare),
 		addresses:   delta.New("address", k.Addresses, nl.AddressKey.Compare),
+		firewall:    delta.New("firewall", drivers.firewall, strings.Compare),
+		edges:       delta.New("edge", o.Edges, nl.LinkKey.Compare),
 		ups:         delta.New("up", k.Ups, nl.LinkKey.Compare),
 		neighbours:  delta.New("neighbour", k.Neighbours, nl.NeighbourKey.Compare),
 		fdb:         delta.New("fdb", k.FDB, nl.FDBKey.Compare),
 		workloads:   delta.New("workload", k.Workloads, cmp.Compare[int]),
+		forwarding:  delta.New("forwarding", o.Forwarding, strings.Compare),
+		accepts:     delta.New("accept", drivers.accepts, ipt.Rule.Compare),
+		hostRoutes:  delta.New("host-route", o.Routes, netip.Prefix.Compare),
 		pins:        delta.New("pin", set.Pins(), strings.Compare),
 	}
 }
@@ -100,8 +125,8 @@ func (a act) Diff(context.Context) ([]delta.Drift, error) { return nil, nil }
 func (p *phases) list() []delta.Phase {
 	return []delta.Phase{
 		p.namespaces, p.sysctls, p.links,
-		p.rules, p.routes, p.endpoints, p.attachments, p.policies, p.published, counting{p.ports, p.count},
-		p.bridgePorts, p.addresses, p.ups, p.neighbours, p.fdb, p.workloads,
+		p.rules, p.routes, p.endpoints, p.publics, p.filters, p.attachments, p.policies, p.published, counting{p.ports, p.count},
+		p.bridgePorts, p.addresses, p.firewall, p.edges, p.ups, p.neighbours, p.fdb, p.workloads, p.forwarding, p.accepts, p.hostRoutes,
 	}
 }
 
@@ -116,16 +141,23 @@ func (p *phases) want(w world, rules *maps.Rules) {
 	p.rules.Want(w.rules)
 	p.routes.Want(w.routes)
 	p.endpoints.Want(w.endpoints)
+	p.publics.Want(w.publics)
+	p.filters.Want(w.filters)
 	p.attachments.Want(w.attachments)
 	p.policies.Want(w.policies)
 	p.entries = w.ports
 	p.ports.Want(p.entries)
 	p.bridgePorts.Want(w.bridgePorts)
 	p.addresses.Want(w.addresses)
+	p.firewall.Want(w.firewall)
+	p.edges.Want(w.edges)
 	p.ups.Want(w.ups)
 	p.neighbours.Want(w.neighbours)
 	p.fdb.Want(w.fdb)
 	p.workloads.Want(w.workloads)
+	p.forwarding.Want(w.forwarding)
+	p.accepts.Want(w.accepts)
+	p.hostRoutes.Want(w.hostRoutes)
 }
 
 // step is one thing to do to one kind of object.
@@ -144,13 +176,17 @@ func (s step) do(ctx context.Context) (int, error) {
 
 // steps is one Apply. Routes and addresses that are no more go before the ports
 // are written: the epoch that is counted then makes flows look again at a table
-// in which they are gone.
+// in which they are gone. An edge that is no more closes before the firewall
+// forgets its name.
 func (p *phases) steps(prune bool) []step {
 	var out []step
 	list := p.list()
 	for _, phase := range list {
 		if prune && phase.Name() == p.attachments.Name() {
-			out = append(out, step{"prune", p.endpoints}, step{"prune", p.routes})
+			out = append(out, step{"prune", p.filters}, step{"prune", p.publics}, step{"prune", p.endpoints}, step{"prune", p.routes})
+		}
+		if prune && phase.Name() == p.firewall.Name() {
+			out = append(out, step{"prune", p.hostRoutes}, step{"prune", p.edges})
 		}
 		out = append(out, step{"put", phase})
 	}
@@ -169,6 +205,7 @@ func (p *phases) run(ctx context.Context, prune bool) (int, error) {
 		total, changed  int
 		errs            []error
 		unsettled, half bool
+		closed          bool // the host is not ready for what comes out of gateways
 	)
 	n, err := p.pins.Put(ctx)
 	total, errs = n, append(errs, err)
@@ -179,10 +216,15 @@ func (p *phases) run(ctx context.Context, prune bool) (int, error) {
 			errs, unsettled = append(errs, errHalf), true
 			continue
 		}
+		if closed && s.verb == "put" && p.isOutside(s.Phase) {
+			continue
+		}
 		if name == "put port" && unsettled {
 			p.ports.Want(p.provisional(changed > 0))
 		}
 		n, err := s.do(ctx)
+		err = p.besides(s.Phase, err)
+		closed = closed || err != nil && (name == "prune edge" || name == "put firewall")
 		unsettled = unsettled || err != nil && p.basis(s.Phase)
 		half = half || p.missing(s.Phase, err)
 		if p.basis(s.Phase) {
@@ -199,7 +241,7 @@ func (p *phases) run(ctx context.Context, prune bool) (int, error) {
 
 // basis reports whether ports' verdicts rest on the objects of a phase.
 func (p *phases) basis(x delta.Phase) bool {
-	return slices.Contains([]string{p.rules.Name(), p.routes.Name(), p.endpoints.Name(), p.published.Name()}, x.Name())
+	return slices.Contains([]string{p.rules.Name(), p.routes.Name(), p.endpoints.Name(), p.publics.Name(), p.filters.Name(), p.published.Name()}, x.Name())
 }
 
 // failures counts the objects that were tried in vain.
@@ -258,7 +300,7 @@ func (p *phases) reached(name string) {
 
 // Steps names every point at which an Apply can be cut off.
 func Steps() []string {
-	p := newPhases(nl.Drivers{}, maps.New(nil), nil, &progs.Set{})
+	p := newPhases(kernelDrivers{}, maps.New(nil), nil, &progs.Set{})
 	var out []string
 	for _, s := range p.steps(true) {
 		name := s.verb + " " + s.Name()

@@ -16,18 +16,32 @@ import (
 	"github.com/vpcfabric/vpc/dataplane/spec"
 )
 
-// slots numbers ports and subnets densely on this host. The kernel is the only
+// slots numbers ports, with edges among them, and subnets densely on this host. The kernel is the only
 // memory: a link's ifindex is its slot and its alias its owner, so a restarted
 // daemon continues where the last one was.
 type slots struct {
 	port   map[spec.ENI]maps.Slot
 	subnet map[spec.SubnetID]int
+	// edge has the VPC's id of each edge that has a port.
+	edge map[spec.ENI]string
+}
+
+func newSlots() *slots {
+	return &slots{port: map[spec.ENI]maps.Slot{}, subnet: map[spec.SubnetID]int{}, edge: map[spec.ENI]string{}}
 }
 
 // Aliases say who a link belongs to: the id for people, the index for us.
 func portAlias(id string, e spec.ENI) string { return fmt.Sprintf("%s %d", id, e) }
 
 func subnetAlias(id string, s spec.SubnetID) string { return fmt.Sprintf("%s %d", id, s) }
+
+func edgeAlias(id string, v spec.VPC) string { return fmt.Sprintf("%s%s %d", nl.EdgeAlias, id, v) }
+
+func parseEdgeAlias(alias string) (id string, e spec.ENI, ok bool) {
+	rest, ok := strings.CutPrefix(alias, nl.EdgeAlias)
+	id, n, known := parseAlias(rest, "vpc-")
+	return id, spec.EdgeOf(spec.VPC(n)), ok && known
+}
 
 func parsePortAlias(alias string) (id string, e spec.ENI, ok bool) {
 	id, n, ok := parseAlias(alias, "eni-")
@@ -48,13 +62,17 @@ func parseAlias(alias, prefix string) (string, uint32, bool) {
 // readSlots takes the owners of links by their aliases. Two owners of one slot
 // would share its entry, so the second moves; it stays known, for the brake.
 func readSlots(links map[nl.LinkKey]nl.Link) *slots {
-	s := &slots{port: map[spec.ENI]maps.Slot{}, subnet: map[spec.SubnetID]int{}}
+	s := newSlots()
 	ports, subnets := map[maps.Slot]bool{}, map[int]bool{}
 	var homelessPorts []spec.ENI
 	var homelessSubnets []spec.SubnetID
 	for _, key := range slices.SortedFunc(gomaps.Keys(links), nl.LinkKey.Compare) {
 		l := links[key]
-		if _, eni, ok := parsePortAlias(l.Alias); ok && key.Index >= bpf.PortBase && key.Index < bpf.PortBase+bpf.MaxPorts {
+		_, eni, ok := parsePortAlias(l.Alias)
+		if id, edge, isEdge := parseEdgeAlias(l.Alias); isEdge {
+			eni, ok, s.edge[edge] = edge, true, id
+		}
+		if ok && key.Index >= bpf.PortBase && key.Index < bpf.PortBase+bpf.MaxPorts {
 			if !take(s.port, ports, eni, maps.Slot(key.Index-bpf.PortBase)) {
 				homelessPorts = append(homelessPorts, eni)
 			}
@@ -102,9 +120,13 @@ func assign[K comparable, S ~int | ~uint32](have map[K]S, owners []K) {
 func (s *slots) keep(h *spec.Host, held *slots) {
 	gomaps.DeleteFunc(s.port, func(eni spec.ENI, _ maps.Slot) bool {
 		_, wanted := h.Ports[eni]
+		if vpc, edge := eni.Edge(); edge {
+			_, wanted = edgesOf(h)[vpc]
+		}
 		_, there := held.port[eni]
 		return !wanted && !there
 	})
+	gomaps.DeleteFunc(s.edge, func(eni spec.ENI, _ string) bool { _, there := s.port[eni]; return !there })
 	gomaps.DeleteFunc(s.subnet, func(id spec.SubnetID, _ int) bool {
 		_, wanted := h.Subnets[id]
 		_, there := held.subnet[id]

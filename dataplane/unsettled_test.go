@@ -8,10 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/vpcfabric/vpc/dataplane/delta"
 	dmaps "github.com/vpcfabric/vpc/dataplane/maps"
-	"github.com/vpcfabric/vpc/dataplane/nl/nltest"
-	"github.com/vpcfabric/vpc/dataplane/progs"
 	"github.com/vpcfabric/vpc/dataplane/spec"
 )
 
@@ -56,16 +53,7 @@ func TestLateEndpointCountsAnEpoch(t *testing.T) {
 func lateEndpoint(t *testing.T, restart bool) {
 	endpoints, ports := inMemory[spec.EndpointKey, dmaps.Endpoint](), inMemory[dmaps.Slot, dmaps.Port]()
 	life := func() *phases {
-		p := newPhases((&nltest.Kernel{}).Drivers(), dmaps.New(nil), nil, &progs.Set{})
-		p.rules = delta.New("rules", inMemory[spec.RuleSetID, struct{}](), dmaps.CompareRuleSets)
-		p.routes = delta.New("route", inMemory[spec.RouteKey, spec.Route](), dmaps.CompareRoutes)
-		p.attachments = delta.New("program", inMemory[progs.Attachment, progs.Attached](), progs.Attachment.Compare)
-		p.policies = delta.New("policy", inMemory[dmaps.Slot, dmaps.Policy](), dmaps.CompareSlots)
-		nothing := func() (int, error) { return 0, nil }
-		p.published.do, p.count = nothing, nothing
-		p.endpoints = delta.New("endpoint", endpoints, dmaps.CompareEndpoints)
-		p.ports = delta.New("port", ports, dmaps.CompareSlots)
-		return &p
+		return inMemoryPhases(inMemory[spec.RouteKey, dmaps.Route](), endpoints, inMemory[dmaps.Slot, dmaps.Policy](), ports)
 	}
 	key := spec.EndpointKey{VPC: 1, Addr: netip.MustParseAddr("10.0.1.10")}
 	member := func(g spec.Group) world {

@@ -32,6 +32,15 @@ func Next(p netip.Prefix, claims iter.Seq[Claim]) (netip.Addr, error) {
 	if !ok {
 		return netip.Addr{}, exhausted(p)
 	}
+	a, err := room.next(claims)
+	if err != nil || a.IsValid() {
+		return a, err
+	}
+	return netip.Addr{}, exhausted(p)
+}
+
+// next is the address of the span to hand out next, the zero Addr for none.
+func (room span) next(claims iter.Seq[Claim]) (netip.Addr, error) {
 	var previous netip.Addr
 	var oldest Claim
 	fresh := room.first // every usable address below it has a claim
@@ -51,13 +60,10 @@ func Next(p netip.Prefix, claims iter.Seq[Claim]) (netip.Addr, error) {
 			oldest = c
 		}
 	}
-	switch {
-	case fresh <= room.last:
+	if fresh <= room.last {
 		return address(fresh), nil
-	case oldest.Addr.IsValid():
-		return oldest.Addr, nil
 	}
-	return netip.Addr{}, exhausted(p)
+	return oldest.Addr, nil
 }
 
 func exhausted(p netip.Prefix) *Error {

@@ -106,5 +106,5 @@ func cleanupOne(ctx context.Context, name string, o CleanupOptions) (there bool,
 		slices.Sort(attached)
 		return false, fmt.Errorf("%w: %d workloads are attached (%s); detach them, or use --force", ErrRefused, len(attached), strings.Join(attached, ", "))
 	}
-	return slices.Contains(hosts, name) || len(attached) > 0, dataplane.Cleanup(ctx, name)
+	return slices.Contains(hosts, name) || len(attached) > 0, dataplane.Cleanup(ctx, name, dataplane.Outside{})
 }

@@ -57,6 +57,7 @@ func (s *source) Snapshot(context.Context) (*record.World, error) {
 		Tables:     collect[*record.RouteTable](snap, record.Tables),
 		Acls:       collect[*record.NetworkAcl](snap, record.Acls),
 		Lists:      collect[*record.PrefixList](snap, record.Lists),
+		Gateways:   collect[*record.Gateway](snap, record.Gateways),
 		Tombstones: collect[*record.Tombstone](snap, record.Tombstones),
 
 		Revocations: collect[*record.Revocation](snap, record.Revocations),

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -49,10 +50,16 @@ type Config struct {
 	EC2Listen, EC2TLSCert, EC2TLSKey string
 	// MTU of links inside VPCs, bytes; 0 takes the default route's less the
 	// overlay's header.
-	MTU          int
-	FlowTable    uint32
-	Limits       map[string]int64
-	StrictCIDRs  bool
+	MTU         int
+	FlowTable   uint32
+	Limits      map[string]int64
+	StrictCIDRs bool
+	// PublicPools are where public addresses come from, CIDR or CIDR,MODE;
+	// none means DefaultPool.
+	PublicPools []string
+	// PublicAllow are CIDRs that are reached through internet gateways although
+	// they are private, such as the network of the host.
+	PublicAllow  []string
 	DockerSocket string
 	Version      string
 	Logger       *slog.Logger
@@ -83,6 +90,9 @@ func CheckName(name string) error {
 }
 
 func (c *Config) complete() error {
+	if len(c.PublicPools) == 0 {
+		c.PublicPools = []string{DefaultPool}
+	}
 	if err := CheckName(c.Name); err != nil {
 		return err
 	}
@@ -125,6 +135,10 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.complete(); err != nil {
 		return err
 	}
+	outside, err := parseOutside(cfg)
+	if err != nil {
+		return err
+	}
 	// What refuses comes first, so that a refused start leaves nothing behind.
 	lock, err := lockHost(cfg.Name, "data directory "+cfg.DataDir)
 	if err != nil {
@@ -146,9 +160,9 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := makeDataDir(cfg.DataDir); err != nil {
 		return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
 	}
-	st, err := store.Open(ctx, store.Config{Dir: filepath.Join(cfg.DataDir, storeDir), Decode: record.Decode, Logger: cfg.Logger, Step: cfg.Step})
+	st, err := openStore(ctx, cfg, outside.pools)
 	if err != nil {
-		return refusedStore(err)
+		return err
 	}
 	defer st.Close()
 	box, err := seal.Open(filepath.Join(cfg.DataDir, sealFile))
@@ -183,12 +197,12 @@ func Run(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
 	}
 	a := agent.New(agent.Config{
-		Host: cfg.Name, MTU: cfg.MTU, Version: cfg.Version, Kernel: dp, Source: src,
+		Host: cfg.Name, MTU: cfg.MTU, PublicPools: outside.pools, PublicAllow: outside.allowed, Version: cfg.Version, Kernel: dp, Source: src,
 		Resolver: resolver, Logger: cfg.Logger, Alive: cfg.Alive,
 	})
 	svc := service.New(service.Config{
 		Store: st, Host: a.Local(resolver), HostName: cfg.Name, Limits: cfg.Limits, StrictCIDRs: cfg.StrictCIDRs,
-		Seal: box, EC2Endpoint: endpoint,
+		PublicPools: outside.pools, Seal: box, EC2Endpoint: endpoint,
 	})
 	src.release = svc.Release
 	sayLost(cfg, box, svc.LostKeys())
@@ -213,6 +227,18 @@ func Run(ctx context.Context, cfg Config) error {
 		return nil
 	}
 	return err
+}
+
+// openStore refuses a store that these pools do not fit.
+func openStore(ctx context.Context, cfg Config, pools []netip.Prefix) (*store.Store, error) {
+	st, err := store.Open(ctx, store.Config{Dir: filepath.Join(cfg.DataDir, storeDir), Decode: record.Decode, Logger: cfg.Logger, Step: cfg.Step})
+	if err != nil {
+		return nil, refusedStore(err)
+	}
+	if err := checkPools(st, pools); err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return st, nil
 }
 
 // listenEC2 opens the port for EC2's clients and says where they find it, or

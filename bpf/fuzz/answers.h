@@ -101,8 +101,11 @@ static void answer_frame(__u32 bytes)
 		a.sent_to = kernel.sent_to;
 		a.redirects = kernel.redirects;
 		copy_drops(&a);
+		memcpy(a.cb, kernel.skb.cb, sizeof(a.cb));
+		a.left = r.whole > 1 ? kernel.bytes : 0;
 	}
 	fwrite(&a, sizeof(a), 1, stdout);
+	fwrite(kernel.whole, 1, a.left, stdout);
 }
 
 static void answer_question(void)

@@ -95,6 +95,52 @@ long bpf_skb_store_bytes(struct __sk_buff *skb, __u32 offset, const void *from, 
 	return 0;
 }
 
+/* resummed is a checksum after a field of 2 or 4 bytes has changed under it
+ * (RFC 1624, equation 3); the kernel's way, so 0 and 0xffff come out as there. */
+static __u16 resummed(__u16 sum, __u32 from, __u32 to)
+{
+	__u64 wide = (__u16)~sum;
+
+	wide += (__u16)~from + (__u64)(__u16)(~from >> 16) + (__u16)to + (to >> 16);
+	while (wide >> 16)
+		wide = (wide & 0xffff) + (wide >> 16);
+	return ~wide;
+}
+
+/* replace changes the checksum at an offset; mangled: 0 says that there is none. */
+static long replace(struct __sk_buff *skb, __u32 offset, __u64 from, __u64 to, __u64 size, int mangled)
+{
+	__u16 sum;
+
+	if ((size != 2 && size != 4) || (size == 2 && (from | to) >> 16))
+		return -EINVAL;
+	if (offset > 0xffff || offset & 1 || bpf_skb_load_bytes(skb, offset, &sum, sizeof(sum)))
+		return -EFAULT;
+	if (mangled && !sum)
+		return bpf_skb_pull_data(skb, offset + sizeof(sum)) ? -EFAULT : 0;
+	/* A field of two bytes has no upper half, whose complement would count. */
+	sum = resummed(sum, size == 2 ? from | 0xffff0000 : from, to);
+	if (mangled && !sum)
+		sum = 0xffff;
+	return bpf_skb_store_bytes(skb, offset, &sum, sizeof(sum), 0);
+}
+
+long bpf_l3_csum_replace(struct __sk_buff *skb, __u32 offset, __u64 from, __u64 to, __u64 size)
+{
+	return replace(skb, offset, from, to, size, 0);
+}
+
+/* Of a packet whose checksum no device has still to compute, the pseudo header's
+ * fields are as any other. */
+long bpf_l4_csum_replace(struct __sk_buff *skb, __u32 offset, __u64 from, __u64 to, __u64 flags)
+{
+	__u64 known = BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0 | BPF_F_HDR_FIELD_MASK;
+
+	if (flags & ~known)
+		return -EINVAL;
+	return replace(skb, offset, from, to, flags & BPF_F_HDR_FIELD_MASK, (flags & BPF_F_MARK_MANGLED_0) != 0);
+}
+
 long bpf_skb_change_type(struct __sk_buff *skb, __u32 type)
 {
 	skb->pkt_type = type;

@@ -23,30 +23,54 @@ func (d dice) near(n int) int {
 	return max(0, n+d.IntN(5)-2)
 }
 
-func (d dice) mac() spec.MAC {
-	random := spec.MAC(d.fill(make([]byte, 6)))
-	return some(d, ann.router(), ann.router(), ann.router(), ann.router(), ann.router(), bob.mac(), bob.mac(), cat.mac(), ann.mac(), spec.MAC{255, 255, 255, 255, 255, 255}, spec.MAC{1, 0, 94}, random)
+func (d dice) mac(own nic) spec.MAC {
+	random, router := spec.MAC(d.fill(make([]byte, 6))), own.router()
+	return some(d, router, router, router, router, router, bob.mac(), bob.mac(), cat.mac(), ann.mac(), spec.MAC{255, 255, 255, 255, 255, 255}, spec.MAC{1, 0, 94}, random)
 }
 
 func (d dice) address() netip.Addr {
 	random := netip.AddrFrom4([4]byte(d.fill(make([]byte, 4))))
-	return some(d, ann.addr, bob.addr, bob.addr, cat.addr, dan.addr, eve.addr, routerAddr, blackholed, nobody, elsewhere, random)
+	return some(d, ann.addr, bob.addr, bob.addr, cat.addr, dan.addr, eve.addr, routerAddr, blackholed, nobody, elsewhere, random,
+		d.target(), d.target(), d.public(), d.worldly())
+}
+
+// target is an address that some route is for.
+func (d dice) target() netip.Addr {
+	return some(d, ip("192.0.2.1"), ip("192.0.2.65"), ip("192.0.2.129"), ip("192.0.2.193"), ip("10.0.7.1"), ip("10.7.1.1"), pia.addr, cat.addr, nat.addr)
+}
+
+func (d dice) public() netip.Addr {
+	return some(d, ann.public, ann.public, eve.public, dan.public, fay.public, astray[d.IntN(len(astray))])
+}
+
+// worldly is an address at an edge of what the world has.
+func (d dice) worldly() netip.Addr {
+	return some(d, elsewhere, elsewhere, elsewhere, ip("203.0.113.77"), ip("203.0.113.78"), ip("192.168.7.8"), ip("192.168.7.9"), ip("192.168.8.0"),
+		ip("9.255.255.255"), ip("10.255.255.255"), ip("11.0.0.0"), ip("0.255.255.255"), ip("1.0.0.0"), ip("126.1.1.1"), ip("127.0.0.1"), ip("128.0.0.0"),
+		ip("100.63.255.255"), ip("100.64.0.0"), ip("100.127.255.255"), ip("100.128.0.0"), ip("169.253.1.1"), ip("169.254.0.1"), ip("169.255.0.1"),
+		ip("172.15.255.255"), ip("172.16.0.0"), ip("172.31.255.255"), ip("172.32.0.0"), ip("192.167.1.1"), ip("192.169.0.0"), ip("223.255.255.255"), ip("224.0.0.0"), ip("240.0.0.1"))
+}
+
+// sender is mostly ann, or the world.
+func (d dice) sender() nic {
+	return some(d, ann, ann, ann, ann, ann, ann, gate, gate, gate, gate, eve, eve, cat, nat, fay, pia)
 }
 
 // frame makes one that is right in most ways, and wrong in few.
 func (d dice) frame() frame {
-	f := frame{ifindex: portBase + 1, now: 1e18}
+	own := d.sender()
+	f := frame{ifindex: portBase + own.slot, now: 1e18}
 	switch d.IntN(16) {
 	case 0:
 		f.bytes = d.fill(make([]byte, d.IntN(100)))
 	case 1:
-		f.bytes = d.ethernet(0x0806, d.arp())
+		f.bytes = d.ethernet(own, 0x0806, d.arp(own))
 	default:
 		kind := uint16(0x0800)
 		if d.IntN(16) == 0 {
 			kind = some[uint16](d, 0x86dd, 0x8100, uint16(d.Uint32()))
 		}
-		f.bytes = d.ethernet(kind, d.ipv4(&f))
+		f.bytes = d.ethernet(own, kind, d.ipv4(own, &f))
 	}
 	for range max(0, d.IntN(6)-3) {
 		if len(f.bytes) > 0 {
@@ -57,23 +81,26 @@ func (d dice) frame() frame {
 	return f
 }
 
-func (d dice) ethernet(kind uint16, payload []byte) []byte {
-	dst, src := d.mac(), ann.mac()
+func (d dice) ethernet(own nic, kind uint16, payload []byte) []byte {
+	dst, src := d.mac(own), own.mac()
 	if d.IntN(12) == 0 {
-		src = d.mac()
+		src = d.mac(own)
 	}
 	b := be.AppendUint16(append(append([]byte{}, dst[:]...), src[:]...), kind)
 	return append(b, payload...)
 }
 
-func (d dice) arp() []byte {
+func (d dice) arp(own nic) []byte {
 	b := be.AppendUint16(nil, some[uint16](d, 1, 1, 1, 1, 6))
 	b = be.AppendUint16(b, some[uint16](d, 0x800, 0x800, 0x800, 0x86dd))
 	b = append(b, some[byte](d, 6, 6, 6, 6, 8), some[byte](d, 4, 4, 4, 4, 16))
 	b = be.AppendUint16(b, some[uint16](d, 1, 1, 1, 2))
-	sender, asks, target := ann.mac(), ann.addr, d.address()
+	sender, asks, target := own.mac(), own.addr, d.address()
 	if d.IntN(6) == 0 {
-		sender = d.mac()
+		sender = d.mac(own)
+	}
+	if !asks.IsValid() {
+		asks = elsewhere
 	}
 	if d.IntN(4) == 0 {
 		asks = some(d, netip.IPv4Unspecified(), d.address())
@@ -83,7 +110,7 @@ func (d dice) arp() []byte {
 }
 
 // ipv4 makes a packet whose lengths meet, or miss each other by little.
-func (d dice) ipv4(f *frame) []byte {
+func (d dice) ipv4(own nic, f *frame) []byte {
 	header := 20
 	if d.IntN(4) == 0 {
 		header = 20 + 4*d.IntN(11)
@@ -106,7 +133,11 @@ func (d dice) ipv4(f *frame) []byte {
 		be.PutUint16(b[6:], some[uint16](d, 0x2000, 0x2000, 1, 2, 0x2001, 0x2002, 0x1fff, 0x4000, 0x8000, uint16(d.Uint32())))
 	}
 	b[8], b[9] = 64, proto
-	src, dst := ann.addr, d.address()
+	src, dst := own.addr, d.address()
+	if own.flags&isEdge != 0 {
+		src = d.worldly()
+		dst = some(d, dst, d.public(), d.public(), d.public())
+	}
 	if d.IntN(6) == 0 {
 		src = d.address()
 	}
@@ -185,6 +216,6 @@ func (d dice) handOver(f *frame) {
 		f.vlan = 1
 	}
 	if d.IntN(20) == 0 {
-		f.ifindex = some[uint32](d, portBase, portBase+2, portBase+4, portBase+5, portBase+5, portBase+16383, portBase+16384, 1)
+		f.ifindex = some[uint32](d, portBase, portBase+2, portBase+4, portBase+5, portBase+gate.slot, portBase+16383, portBase+16384, 1)
 	}
 }

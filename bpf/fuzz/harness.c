@@ -31,7 +31,7 @@ struct request {
 struct frame_request {
 	__u64 now;
 	__u32 len, linear, ifindex, gso_size, gso_segs, vlan, pull_fails;
-	__u32 whole; /* run the program, too */
+	__u32 whole; /* 1: run the program, too; 2: and show the frame that it leaves */
 };
 
 struct frame_answer {
@@ -48,6 +48,8 @@ struct frame_answer {
 	__u32 seq, ack;
 	__u32 verdict, sent_to, redirects, drops;
 	__u32 drop_eni, drop_stage, drop_reason;
+	__u32 cb[2];
+	__u32 left; /* bytes of the frame, which follow */
 };
 
 struct question_request {
@@ -78,6 +80,7 @@ struct fragment_answer {
 static const struct { const char *name; struct shim_map map; } loaded[] = {
 	LOADED(ports), LOADED(usage), LOADED(endpoints), LOADED(routes), LOADED(lists), LOADED(rule_words),
 	LOADED(addr_chunks), LOADED(service_chunks), LOADED(members), LOADED(bitmaps), LOADED(frags), LOADED(denied),
+	LOADED(publics), LOADED(edge_filter),
 };
 
 static unsigned char input[MAX_FRAME + 4096];

@@ -36,7 +36,7 @@ func newAgain(f *testing.F) *again {
 // FuzzFrame: any frame, handed over in any way.
 func FuzzFrame(f *testing.F) {
 	h := newAgain(f)
-	h.found(0)
+	h.found(world{gated: true})
 	d := dice{rand.New(rand.NewPCG(1, 1))}
 	for range 200 {
 		x := d.frame()
@@ -49,8 +49,8 @@ func FuzzFrame(f *testing.F) {
 		x := frame{ifindex: portBase + 1, now: 1e18, bytes: bytes, length: max(len(bytes), int(length%200000)), stuck: stuck,
 			gsoSegs: uint32(segs), gsoSize: uint32(size)}
 		x.linear = min(x.length, int(linear%2048))
-		h.ready(t, func(h *harness) { h.found(0) }).shoot(1, func() frame { return x }, func(x frame, a frameAnswer) {
-			if err := x.judge(a, false); err != nil {
+		h.ready(t, func(h *harness) { h.found(world{gated: true}) }).shoot(1, func() frame { return x }, func(x frame, a frameAnswer) {
+			if err := x.judge(a, world{gated: true}); err != nil {
 				t.Errorf("%v\n%v", err, x)
 			}
 		})

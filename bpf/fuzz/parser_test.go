@@ -160,12 +160,13 @@ func (f frame) layer4(p *parsed, room int) bool {
 var answered = map[byte]byte{8: 0, 0: 8, 13: 14, 14: 13, 15: 16, 16: 15, 17: 18, 18: 17}
 
 // quote finds the flow that an ICMP error is about: the key under which its
-// sender would answer the quoted packet.
+// sender would answer the quoted packet. Bytes behind the packet's end are no
+// part of what it quotes.
 func (f frame) quote(p *parsed) {
-	at := int(p.L4) + 8
+	at, end := int(p.L4)+8, 14+int(p.Len)
 	ip := f.at(at, 20)
 	header := int(ip[0]&15) * 4
-	if at+20 > f.length || ip[0]>>4 != 4 || header < 20 || be.Uint16(ip[6:])&0x1fff != 0 || at+header+8 > f.length {
+	if at+20 > end || ip[0]>>4 != 4 || header < 20 || be.Uint16(ip[6:])&0x1fff != 0 || at+header+8 > end {
 		return
 	}
 	if ne.Uint32(ip[12:]) != p.Dest {

@@ -1,10 +1,6 @@
 package fuzz
 
-import (
-	"testing"
-
-	"github.com/vpcfabric/vpc/bpf"
-)
+import "testing"
 
 // TestProgram sends frames through a world whose lists let everything pass, so
 // that the flow table, its clock, fragments and remembered refusals run as well.
@@ -13,12 +9,10 @@ func TestProgram(t *testing.T) {
 	h, d := start(t), roll(t, 5)
 	verdicts := map[uint32]int{}
 	for n := count(100000); n > 0; n -= 20000 {
-		h.found(1)
+		w := world{list: 1, gated: n/20000%2 == 0}
+		h.found(w)
 		everything(t, h, 1)
-		for _, nic := range nics {
-			h.put("frags", nic.slot, bpf.FragTable{})
-			h.put("denied", nic.slot, bpf.DeniedTable{})
-		}
+		h.furnish()
 		now := uint64(1e18)
 		h.shoot(min(n, 20000), func() frame {
 			f := d.frame()
@@ -26,7 +20,7 @@ func TestProgram(t *testing.T) {
 			f.now = now
 			return f
 		}, func(f frame, a frameAnswer) {
-			if err := f.judge(a, true); err != nil {
+			if err := f.judge(a, w); err != nil {
 				t.Fatalf("%v\n%v", err, f)
 			}
 			verdicts[a.Verdict]++

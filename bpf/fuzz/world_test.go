@@ -9,40 +9,123 @@ import (
 
 const portBase = bpf.PortBase
 
-// nic is an interface of the small world that whole frames are sent in.
+// nic is an interface of the small world that whole frames are sent in, or its
+// internet gateway.
 type nic struct {
 	slot, eni, subnet, flags uint32
+	vpc                      uint32
 	addr                     netip.Addr
+	public                   netip.Addr // stands for addr at the gateway
 }
 
 const (
 	ready   = uint32(bpf.FromEniPortFlagsPORT_READY)
 	checked = uint32(bpf.FromEniPortFlagsPORT_SRC_DST_CHECK)
+	isEdge  = uint32(bpf.FromEniPortFlagsPORT_EDGE)
 )
 
 var (
-	ann = nic{1, 101, 11, ready | checked, netip.MustParseAddr("10.0.1.10")}
-	bob = nic{2, 102, 11, ready | checked, netip.MustParseAddr("10.0.1.11")}
-	cat = nic{3, 103, 12, ready | checked, netip.MustParseAddr("10.0.2.10")}
-	dan = nic{4, 104, 11, checked, netip.MustParseAddr("10.0.1.12")} // not ready
-	eve = nic{5, 105, 11, ready, netip.MustParseAddr("10.0.1.13")}   // may send for others
+	ann = nic{1, 101, 11, ready | checked, vpcIndex, ip("10.0.1.10"), ip("198.18.0.10")}
+	bob = nic{2, 102, 11, ready | checked, vpcIndex, ip("10.0.1.11"), netip.Addr{}}
+	cat = nic{3, 103, 12, ready | checked, vpcIndex, ip("10.0.2.10"), netip.Addr{}}
+	dan = nic{4, 104, 11, checked, vpcIndex, ip("10.0.1.12"), ip("198.18.0.12")} // not ready
+	eve = nic{5, 105, 11, ready, vpcIndex, ip("10.0.1.13"), ip("198.18.0.13")}   // may send for others
+	nat = nic{6, 107, 12, ready, vpcIndex, ip("10.0.2.12"), netip.Addr{}}        // may forward
+	pia = nic{7, 108, 21, ready | checked, otherVPC, ip("10.7.0.5"), netip.Addr{}}
+	// fay's port has not heard of the gateway yet.
+	fay  = nic{8, 109, 11, ready | checked, vpcIndex, ip("10.0.1.14"), ip("198.18.0.14")}
+	gate = nic{slot: 9, eni: bpf.EdgeENI | vpcIndex, flags: ready | isEdge, vpc: vpcIndex}
 
-	nics = []nic{ann, bob, cat, dan, eve}
+	nics = []nic{ann, bob, cat, dan, eve, nat, pia, fay}
 
-	routerAddr = netip.MustParseAddr("10.0.1.1")
-	blackholed = netip.MustParseAddr("10.0.9.1")
-	nobody     = netip.MustParseAddr("10.0.1.200")
-	elsewhere  = netip.MustParseAddr("192.0.2.1")
+	routerAddr = ip("10.0.1.1")
+	blackholed = ip("10.0.9.1")
+	nobody     = ip("10.0.1.200")
+	elsewhere  = ip("203.0.113.9")
+
+	// Public addresses that lead nowhere: another VPC's, one whose owner has
+	// another, and nobody's.
+	astray = []netip.Addr{ip("198.18.0.44"), ip("198.18.0.45"), ip("198.18.0.46"), ip("198.18.0.47")}
 )
 
 const (
 	vpcIndex = 7
-	table    = 3
+	otherVPC = 8
 	mtu      = 1500
+	link     = 40 // the slot of that to the other VPC; the next is the way back
 )
 
-func (n nic) mac() spec.MAC    { return spec.MACOf(spec.ENI(n.eni)) }
+// world is which of the small worlds it is.
+type world struct {
+	list  uint32 // of all ports, for all purposes; 0 is the one that refuses
+	gated bool   // has an internet gateway, and a route to it
+}
+
+// target is a route; the longest prefix counts.
+type target struct {
+	dest   netip.Prefix
+	target bpf.FromEniRouteTarget
+	via    netip.Addr
+	peer   uint32
+	out    uint32 // of a peer: 1 and the link's slot
+	gated  bool   // is there only with a gateway
+}
+
+// targets are the tables of both VPCs, which have their numbers.
+var targets = map[uint32][]target{
+	vpcIndex: {
+		{dest: cidr("10.0.0.0/16"), target: bpf.FromEniRouteTargetROUTE_LOCAL},
+		{dest: cidr("10.0.9.0/24"), target: bpf.FromEniRouteTargetROUTE_BLACKHOLE},
+		{dest: cidr("0.0.0.0/0"), target: bpf.FromEniRouteTargetROUTE_INTERNET, gated: true},
+		{dest: cidr("192.0.2.0/26"), target: bpf.FromEniRouteTargetROUTE_INTERFACE, via: nat.addr},
+		{dest: cidr("192.0.2.64/26"), target: bpf.FromEniRouteTargetROUTE_INTERFACE, via: cat.addr},
+		{dest: cidr("192.0.2.128/26"), target: bpf.FromEniRouteTargetROUTE_INTERFACE, via: nobody},
+		{dest: cidr("192.0.2.192/26"), target: bpf.FromEniRouteTargetROUTE_INTERFACE, via: dan.addr},
+		{dest: cidr("10.0.2.10/32"), target: bpf.FromEniRouteTargetROUTE_INTERFACE, via: cat.addr},
+		{dest: cidr("10.7.0.0/16"), target: bpf.FromEniRouteTargetROUTE_PEER, peer: otherVPC, out: link + 1},
+		{dest: cidr("10.7.1.0/24"), target: bpf.FromEniRouteTargetROUTE_PEER, peer: otherVPC},
+		{dest: cidr("10.0.7.0/24"), target: 99},
+	},
+	otherVPC: {
+		{dest: cidr("10.7.0.0/16"), target: bpf.FromEniRouteTargetROUTE_LOCAL},
+		{dest: cidr("10.0.0.0/16"), target: bpf.FromEniRouteTargetROUTE_PEER, peer: vpcIndex, out: link + 2},
+		{dest: cidr("0.0.0.0/0"), target: bpf.FromEniRouteTargetROUTE_INTERNET},
+	},
+}
+
+// exceptions are what the operator says of addresses of the world.
+var exceptions = map[netip.Prefix]bpf.FromEniFilterVerdict{
+	cidr("192.168.7.0/24"):  bpf.FromEniFilterVerdictFILTER_ALLOW,
+	cidr("192.168.7.9/32"):  bpf.FromEniFilterVerdictFILTER_REFUSE,
+	cidr("203.0.113.77/32"): bpf.FromEniFilterVerdictFILTER_REFUSE,
+}
+
+func ip(s string) netip.Addr     { return netip.MustParseAddr(s) }
+func cidr(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
+func (n nic) mac() spec.MAC {
+	if n.flags&isEdge != 0 {
+		return spec.MAC{2, 0xfe, 0, 0, 0, 2}
+	}
+	return spec.MACOf(spec.ENI(n.eni))
+}
+
 func (n nic) router() spec.MAC { return spec.RouterMAC(spec.SubnetID(n.subnet)) }
+
+// routerAddr is the first address of its subnet, and nothing of a gateway's.
+func (n nic) routerAddr() netip.Addr {
+	if n.flags&isEdge != 0 {
+		return netip.IPv4Unspecified()
+	}
+	return n.net().Addr().Next()
+}
+
+func (n nic) net() netip.Prefix {
+	if n.flags&isEdge != 0 {
+		return cidr("0.0.0.0/32")
+	}
+	return netip.PrefixFrom(n.addr, 24).Masked()
+}
 
 func words(a netip.Addr) (w [4]uint32) {
 	b := a.As16()
@@ -52,191 +135,81 @@ func words(a netip.Addr) (w [4]uint32) {
 	return w
 }
 
-func be32(a netip.Addr) uint32 { b := a.As4(); return ne.Uint32(b[:]) }
+func be32(a netip.Addr) uint32 {
+	if !a.IsValid() {
+		return 0
+	}
+	b := a.As4()
+	return ne.Uint32(b[:])
+}
 
-// found puts the world into the maps. All its ports use one list for all
-// purposes; 0 is the one that refuses.
-func (h *harness) found(list uint32) {
+func addrOf(v uint32) netip.Addr { return netip.AddrFrom4([4]byte(ne.AppendUint32(nil, v))) }
+
+// found puts a world into the maps.
+func (h *harness) found(w world) {
 	h.ask(opClear)
 	for _, n := range nics {
-		router := n.addr.As4()
-		router[3] = 1
-		p := bpf.Port{
-			Epoch: 1, Eni: n.eni, Flags: n.flags, Subnet: n.subnet, Mtu: mtu, Vpc: vpcIndex,
-			Router: be32(netip.AddrFrom4(router)), Mask: be32(netip.MustParseAddr("255.255.255.0")),
-		}
-		p.Mac, p.RouterMac = n.mac(), n.router()
-		p.Net = p.Router & p.Mask
-		p.Policy[0] = bpf.Policy{Table: table, Egress: list, Ingress: list, AclOut: list, AclIn: list}
-		h.put("ports", n.slot, p)
-		h.put("usage", n.eni, bpf.FlowUsage{})
-		k := bpf.EndpointKey{Vpc: vpcIndex}
+		h.port(n, w)
+		k := bpf.EndpointKey{Vpc: n.vpc}
 		k.Addr.W = words(n.addr)
-		e := bpf.Endpoint{Key: k, Eni: n.eni, Slot: n.slot, Subnet: n.subnet}
+		e := bpf.Endpoint{Key: k, Eni: n.eni, Slot: n.slot, Subnet: n.subnet, Public: be32(n.public)}
 		e.Mac = n.mac()
 		h.put("endpoints", k, e)
+		if n.public.IsValid() {
+			h.public(n.public, n.vpc, n.addr)
+		}
 	}
-	h.route("10.0.0.0/16", bpf.FromEniRouteTargetROUTE_LOCAL)
-	h.route("10.0.9.0/24", bpf.FromEniRouteTargetROUTE_BLACKHOLE)
+	if w.gated {
+		h.port(gate, w)
+	}
+	h.public(astray[0], otherVPC, pia.addr)
+	h.public(astray[1], vpcIndex, bob.addr)
+	h.public(astray[2], vpcIndex, nobody)
+	for vpc, table := range targets {
+		for _, r := range table {
+			if w.gated || !r.gated {
+				h.route(vpc, r.dest, bpf.Route{Target: uint32(r.target), Via: be32(r.via), Peer: r.peer, Out: r.out})
+			}
+		}
+	}
+	for p, verdict := range exceptions {
+		h.put("edge_filter", bpf.FilterKey{Prefixlen: uint32(p.Bits()), Addr: be32(p.Addr())}, uint32(verdict))
+	}
 }
 
-func (h *harness) route(cidr string, target bpf.FromEniRouteTarget) {
-	p := netip.MustParsePrefix(cidr)
+func (h *harness) port(n nic, w world) {
+	p := bpf.Port{
+		Epoch: 1, Eni: n.eni, Flags: n.flags, Subnet: n.subnet, Mtu: mtu, Vpc: n.vpc,
+		Router: be32(n.routerAddr()), Net: be32(n.net().Addr()), Mask: mask(n.net().Bits()),
+	}
+	p.Mac, p.RouterMac = n.mac(), n.router()
+	p.Policy[0] = bpf.Policy{Table: n.vpc, Egress: w.list, Ingress: w.list, AclOut: w.list, AclIn: w.list}
+	if w.gated && n.vpc == vpcIndex && n.slot != fay.slot && n.flags&isEdge == 0 {
+		p.Edge = gate.slot + 1
+	}
+	h.put("ports", n.slot, p)
+	h.put("usage", n.eni, bpf.FlowUsage{})
+}
+
+func (h *harness) public(a netip.Addr, vpc uint32, private netip.Addr) {
+	h.put("publics", be32(a), bpf.PublicAddress{Addr: be32(a), Vpc: vpc, Private: be32(private)})
+}
+
+func mask(bits int) uint32 {
+	return ne.Uint32(be.AppendUint32(nil, uint32(uint64(0xffffffff)<<(32-bits))))
+}
+
+func (h *harness) route(table uint32, p netip.Prefix, r bpf.Route) {
 	k := bpf.RouteKey{Prefixlen: uint32(32 + 96 + p.Bits()), Table: be.Uint32(ne.AppendUint32(nil, table))}
 	k.Addr.W = words(p.Addr())
-	h.put("routes", k, bpf.Route{Target: uint32(target), Table: k.Table})
+	r.Table, r.Net, r.Mask = k.Table, be32(p.Addr()), mask(p.Bits())
+	h.put("routes", k, r)
 }
 
-// Verdicts of linux/pkt_cls.h.
-const (
-	passed = 0
-	shot   = 2
-	sent   = 7
-)
-
-// fate is what becomes of a frame.
-type fate struct {
-	verdict uint32
-	to      uint32 // ifindex, of what is sent
-	drop    string // stage/reason, of what is dropped
-}
-
-func dropped(where string) fate { return fate{verdict: shot, drop: where} }
-
-func nicAt(ifindex uint32) (nic, bool) {
-	for _, n := range nics {
-		if n.slot+portBase == ifindex {
-			return n, true
-		}
+// tables of fragments and refusals, as each port has them.
+func (h *harness) furnish() {
+	for _, n := range append([]nic{gate}, nics...) {
+		h.put("frags", n.slot, bpf.FragTable{})
+		h.put("denied", n.slot, bpf.DeniedTable{})
 	}
-	return nic{}, false
-}
-
-func nicOf(addr uint32) (nic, bool) {
-	for _, n := range nics {
-		if be32(n.addr) == addr {
-			return n, true
-		}
-	}
-	return nic{}, false
-}
-
-// fate follows DESIGN.md's "A packet's way" in a world whose lists refuse
-// everything, and where nothing is remembered. Where `judged`, lists, flows or
-// fragments had the last word: in another world it may be another.
-func (f frame) fate() (_ fate, judged bool) {
-	own, ok := nicAt(f.ifindex)
-	if !ok || own.flags&ready == 0 {
-		return dropped("port/not_ready"), false
-	}
-	if f.vlan != 0 {
-		return dropped("parse/vlan"), false
-	}
-	if !f.readable(14) {
-		return dropped("parse/malformed"), false
-	}
-	eth := f.at(0, 14)
-	dst := spec.MAC(eth[:6])
-	if spec.MAC(eth[6:12]) != own.mac() {
-		return dropped("spoof/anti_spoof"), false
-	}
-	switch be.Uint16(eth[12:]) {
-	case 0x0806:
-		return f.arpFate(own), false
-	case 0x86dd:
-		return dropped("parse/ipv6"), false
-	case 0x0800:
-	default:
-		return dropped("parse/ethertype"), false
-	}
-	if dst == (spec.MAC{255, 255, 255, 255, 255, 255}) {
-		return dropped("route/broadcast"), false
-	}
-	if dst[0]&1 != 0 {
-		return dropped("route/multicast"), false
-	}
-	p, drop := f.parse()
-	if drop != "" {
-		return dropped("parse/" + drop), false
-	}
-	if p.Dest == be32(routerAddr) {
-		return own.service(dst, p), false
-	}
-	size := uint32(f.length - 14)
-	if f.gsoSize > 0 {
-		size = f.gsoSize + uint32(p.Header)
-	}
-	switch {
-	case size > mtu:
-		return dropped("parse/too_big"), false
-	case p.Fragment != 0:
-		return dropped("parse/fragment"), true // no first one is remembered here
-	case p.Proto == protoICMP && p.Type == 5:
-		return dropped("parse/redirect"), false
-	}
-	return own.locate(p)
-}
-
-// service is the router's own.
-func (n nic) service(dst spec.MAC, p parsed) fate {
-	if dst != n.router() {
-		return dropped("route/dst_mac")
-	}
-	if p.Source != be32(n.addr) {
-		return dropped("spoof/anti_spoof")
-	}
-	if p.Proto != protoICMP || p.Type != 8 || p.First != 0 || p.Fragment != 0 {
-		return dropped("route/service")
-	}
-	return fate{verdict: passed}
-}
-
-// locate is where a packet would go.
-func (n nic) locate(p parsed) (fate, bool) {
-	to, known := nicOf(p.Dest)
-	addr := ne.AppendUint32(nil, p.Dest)
-	local := addr[0] == 10 && addr[1] == 0
-	switch {
-	case n.flags&checked != 0 && p.Source != be32(n.addr):
-		return dropped("spoof/anti_spoof"), false
-	case p.Err != 0:
-		return dropped("flow/stray"), p.Quotes != 0
-	case local && addr[2] == 9:
-		return dropped("route/blackhole"), false
-	case !local:
-		return dropped("route/no_route"), false
-	case !known || to.eni == n.eni:
-		return dropped("route/no_endpoint"), false
-	case to.flags&ready == 0:
-		return dropped("route/peer_down"), false
-	}
-	return dropped("egress/security_group"), true
-}
-
-func (f frame) arpFate(own nic) fate {
-	if !f.readable(14 + 28) {
-		return dropped("arp/malformed")
-	}
-	b := f.at(14, 28)
-	if be.Uint16(b) != 1 || be.Uint16(b[2:]) != 0x800 || b[4] != 6 || b[5] != 4 {
-		return dropped("arp/malformed")
-	}
-	sender, target := ne.Uint32(b[14:]), ne.Uint32(b[24:])
-	if spec.MAC(b[8:14]) != own.mac() || sender != 0 && sender != be32(own.addr) {
-		return dropped("arp/arp_spoof")
-	}
-	if be.Uint16(b[6:]) != 1 || sender == target {
-		return dropped("arp/arp_ignored")
-	}
-	answer := fate{verdict: sent, to: f.ifindex}
-	if target == be32(routerAddr) {
-		return answer
-	}
-	switch to, known := nicOf(target); {
-	case !known || to.subnet != own.subnet:
-		return dropped("arp/arp_unknown")
-	case to.eni == own.eni:
-		return dropped("arp/arp_ignored")
-	}
-	return answer
 }

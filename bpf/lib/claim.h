@@ -68,6 +68,7 @@ static __always_inline __s32 allowance(const struct host_state *m)
 /* What a new flow would add to its interface's account. */
 struct bill {
 	__u32 flows, half_open;
+	__u32 payer;
 };
 
 /* over: why an interface may not have that too, or 0. */

@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The full walk of a packet that no valid flow entry answers: source check,
- * route, destination, the sender's groups, the network ACLs where it crosses a
+ * The full walk of a packet that no valid flow entry answers: where it goes
+ * (locate.h), the sender's groups, the network ACLs where it crosses a
  * subnet's edge, the receiver's groups. It decides and writes nothing.
  */
 #pragma once
 
-#include "acl.h"
-#include "flow.h"
-#include "scratch.h"
-
-static __always_inline int refuse(struct decision *d, enum drop_stage stage, enum drop_reason reason)
-{
-	d->stage = stage;
-	d->reason = reason;
-	return -1;
-}
+#include "locate.h"
 
 /* One side's groups. `forth` is the list for the packet's own direction,
  * `back` for the other. Returns allowed; sets *rule and, for a new flow,
@@ -73,52 +64,6 @@ static __noinline int judge(const struct packet *p, struct side *s)
 	return a.allowed;
 }
 
-struct ends {
-	struct endpoint *src, *dst; /* src is 0 unless it is the sender's own address */
-	struct port *peer;
-};
-
-/* locate finds the source's and the destination's endpoints and ports. Not
- * inlined, like known: the deepest chain of calls has 512 bytes of stack. */
-static __noinline int locate(const struct packet *p, struct port *port, __u32 table, struct decision *d,
-			     struct ends *e)
-{
-	__u32 target;
-
-	if (!p || !port || !d || !e)
-		return -1;
-	e->src = endpoint_of(port->vpc, p->key.saddr);
-	if (e->src && e->src->eni != port->eni)
-		e->src = 0;
-	if (!e->src && (port->flags & PORT_SRC_DST_CHECK))
-		return refuse(d, STAGE_SPOOF, DROP_ANTI_SPOOF);
-	d->src_known = e->src != 0;
-
-	if (!in_subnet(port, p->key.daddr)) {
-		target = route_to(table, p->key.daddr);
-		if (target == ROUTE_BLACKHOLE)
-			return refuse(d, STAGE_ROUTE, DROP_BLACKHOLE);
-		if (target != ROUTE_LOCAL)
-			return refuse(d, STAGE_ROUTE, DROP_NO_ROUTE);
-	}
-	e->dst = endpoint_of(port->vpc, p->key.daddr);
-	if (!e->dst)
-		return refuse(d, STAGE_ROUTE, DROP_NO_ENDPOINT);
-	/* Read once: the element may be recycled for another VPC's address under
-	 * us, which is why the port is asked for its VPC as well. */
-	d->peer_eni = READ(e->dst->eni);
-	d->peer_slot = READ(e->dst->slot);
-	if (d->peer_eni == port->eni)
-		return refuse(d, STAGE_ROUTE, DROP_NO_ENDPOINT);
-	e->peer = port_at(d->peer_slot);
-	if (!e->peer)
-		return refuse(d, STAGE_ROUTE, DROP_PEER_DOWN);
-	d->peer_epoch = READ(e->peer->epoch);
-	if (READ(e->peer->eni) != d->peer_eni || e->peer->vpc != port->vpc || !(e->peer->flags & PORT_READY))
-		return refuse(d, STAGE_ROUTE, DROP_PEER_DOWN);
-	return 0;
-}
-
 /* How often to look whether another CPU has written an entry: that takes well
  * below a microsecond, and longer where the CPU is interrupted. */
 #define BUILDING_LOOKS 20000
@@ -141,7 +86,7 @@ static long building_look(__u64 n, struct building *b)
 /* known: the entry still speaks for this packet's flow, and for which sides. What
  * another CPU is writing is waited for: without it a reply would be taken for a
  * new flow. */
-__noinline int known(const struct packet *p, struct flow *f, __u32 peer_eni)
+__noinline int known(const struct packet *p, struct flow *f, __u32 peer_eni, __be32 nat)
 {
 	struct building b = { .f = f };
 	struct flow *rev;
@@ -152,7 +97,8 @@ __noinline int known(const struct packet *p, struct flow *f, __u32 peer_eni)
 	b.state = READ(f->state);
 	if (b.state == FLOW_BUILDING)
 		bpf_loop(BUILDING_LOOKS, building_look, &b, 0);
-	if (b.state != FLOW_LIVE || p->syn || f->peer_eni != peer_eni || !same_key(&f->key, &p->key))
+	if (b.state != FLOW_LIVE || p->syn || f->peer_eni != peer_eni || f->nat != nat ||
+	    !same_key(&f->key, &p->key))
 		return 0;
 	rev = partner(f);
 	if (pair_expired(f, rev, p->now, LONGEST))
@@ -183,17 +129,31 @@ static __always_inline int begins_flow(const struct packet *p, __u32 tracked)
 	return 1;
 }
 
+/* The world has no network ACL. */
+#define NO_LIST 0xffffffff
+
+static __always_inline int is_gateway(const struct port *p) { return (p->flags & PORT_EDGE) != 0; }
+
+/* blamed: at whose counters a refusal is found. What an interface does not let in
+ * from the world is its own; the gateway has what never got that far. */
+static __always_inline __u32 blamed(const struct port *port, const struct decision *d)
+{
+	if (!is_gateway(port) || d->stage == STAGE_ROUTE || d->stage == STAGE_SPOOF || d->stage == STAGE_PORT)
+		return port->eni;
+	return d->peer_eni;
+}
+
 /* edge asks the ACLs of both subnets. They know nothing of flows: each packet
  * is judged for its own direction, also where groups would keep its flow. */
 __noinline int edge(const struct packet *p, __u32 list_out, __u32 list_in, struct decision *d)
 {
 	if (!p || !d || !d->crosses)
 		return 0;
-	if (!acl(p, list_out, p->key.daddr, &d->acl_out)) {
+	if (list_out != NO_LIST && !acl(p, list_out, p->key.daddr, &d->acl_out)) {
 		d->rule = d->acl_out;
 		return refuse(d, STAGE_NACL_OUT, DROP_NETWORK_ACL);
 	}
-	if (!acl(p, list_in, p->key.saddr, &d->acl_in)) {
+	if (list_in != NO_LIST && !acl(p, list_in, p->key.saddr, &d->acl_in)) {
 		d->rule = d->acl_in;
 		return refuse(d, STAGE_NACL_IN, DROP_NETWORK_ACL);
 	}
@@ -225,13 +185,19 @@ static __always_inline int begin_decision(const struct packet *p, struct port *p
 	d->ended = 0;
 	d->acl_out = 0;
 	d->acl_in = 0;
+	d->own_rule = 0;
+	d->peer_rule = 0;
+	d->nat = 0;
+	d->out = 0;
 	d->born = f ? READ(f->born) : 0;
 	d->epoch = READ(port->epoch);
 	d->generation = generation();
 	s->own = policy_of(port, d->generation);
 	if (!s->own)
 		return refuse(d, STAGE_PORT, DROP_NOT_READY);
-	if (locate(p, port, s->own->table, d, &s->e) || !s->e.peer)
+	if (is_gateway(port) ? enter(p, port, d, &s->e) : locate(p, port, s->own->table, d, &s->e))
+		return -1;
+	if (!s->e.peer)
 		return -1;
 	/* The peer's epoch was read after the generation: it must not be younger. */
 	s->peer = policy_of(s->e.peer, d->generation);
@@ -243,61 +209,87 @@ static __always_inline int begin_decision(const struct packet *p, struct port *p
 	return 0;
 }
 
-static __always_inline int walk(const struct packet *p, struct port *port, struct flow *f, struct decision *d,
-				const struct packet *on_wire, struct stand *at)
+/* What a walk learns of the flow before it asks groups. */
+struct past {
+	struct flow *f; /* 0: it is no live one */
+	__u32 anew;	/* sides to which it is new */
+};
+
+/* sender asks the sender's groups; the world has none. */
+static __always_inline int sender(const struct packet *p, struct port *port, struct decision *d, struct stand *at,
+				  const struct past *was)
 {
-	__u32 anew, begun = 0; /* sides to which the flow is new; that track it from now on */
+	struct flow *f = was->f;
 	struct side s = {};
-	int live;
 
-	if (begin_decision(p, port, f, d, at) || !at->own || !at->peer || !at->e.dst || !at->e.peer)
-		return -1;
-	live = known(p, f, d->peer_eni);
-	d->fresh = !live;
-	d->begins = !live || !f || !READ(f->packets);
-	anew = live ? live & TRACKS : TRACKS;
-	d->flags = live && f ? f->flags & ~(FLOW_CUT_OWN | FLOW_CUT_PEER | anew) : 0;
-
-	/* The sender's groups. */
+	if (is_gateway(port))
+		return 0;
 	s.forth = at->own->egress;
 	s.back = at->own->ingress;
 	s.remote = p->key.daddr;
-	s.member = membership_of(at->e.dst, d->generation);
+	s.member = at->e.dst && at->e.addressed ? membership_of(at->e.dst, d->generation) : 0;
 	s.cut = (port->flags & PORT_CUT) || (f && f->flags & FLOW_CUT_OWN);
 	s.kept = d->flags & FLOW_TRACK_OWN;
 	s.reverse = d->flags & FLOW_REVERSE;
-	s.rule = live && f ? f->own_rule : 0;
+	s.rule = f ? f->own_rule : 0;
 	if (!judge(p, &s)) {
-		d->ended = live && f && f->flags & FLOW_CUT_OWN;
+		d->ended = f && f->flags & FLOW_CUT_OWN;
 		return refuse(d, STAGE_EGRESS, DROP_SECURITY_GROUP);
 	}
 	d->own_rule = s.rule;
-	begun |= -s.tracked & anew & FLOW_TRACK_OWN;
+	return -s.tracked & was->anew & FLOW_TRACK_OWN;
+}
 
-	if (edge(on_wire, at->own->acl_out, at->peer->acl_in, d))
-		return -1;
+/* receiver asks the receiver's. */
+static __always_inline int receiver(const struct packet *p, struct decision *d, struct stand *at,
+				    const struct past *was)
+{
+	struct flow *f = was->f;
+	struct side s = {};
 
-	/* The receiver's. */
+	if (is_gateway(at->e.peer))
+		return 0;
 	s.forth = at->peer->ingress;
 	s.back = at->peer->egress;
 	s.remote = p->key.saddr;
 	s.member = at->e.src ? membership_of(at->e.src, d->generation) : 0;
 	s.cut = (at->e.peer->flags & PORT_CUT) || (f && f->flags & FLOW_CUT_PEER);
 	s.kept = d->flags & FLOW_TRACK_PEER;
-	s.rule = live && f ? f->peer_rule : 0;
+	s.reverse = d->flags & FLOW_REVERSE;
+	s.rule = f ? f->peer_rule : 0;
 	if (!judge(p, &s)) {
-		d->ended = live && f && f->flags & FLOW_CUT_PEER;
+		d->ended = f && f->flags & FLOW_CUT_PEER;
 		return refuse(d, STAGE_INGRESS, DROP_SECURITY_GROUP);
 	}
 	d->peer_rule = s.rule;
-	begun |= -s.tracked & anew & FLOW_TRACK_PEER;
-	d->flags |= begun;
-	return (live && !begun) || begins_flow(p, begun) ? 0 : refuse(d, STAGE_FLOW, DROP_STRAY);
+	return -s.tracked & was->anew & FLOW_TRACK_PEER;
 }
 
-static __always_inline int recycled(const struct endpoint *e, __u32 vpc, __be32 v4)
+static __always_inline int walk(const struct packet *p, struct port *port, struct flow *f, struct decision *d,
+				const struct packet *on_wire, struct stand *at)
 {
-	return e && (READ(e->key.vpc) != vpc || READ(e->key.addr.w[3]) != v4);
+	struct past was = {};
+	int live, own, peer;
+
+	if (begin_decision(p, port, f, d, at) || !at->own || !at->peer || !at->e.peer)
+		return -1;
+	live = known(p, f, d->peer_eni, d->nat);
+	was.f = live ? f : 0;
+	was.anew = live ? live & TRACKS : TRACKS;
+	d->fresh = !live;
+	d->begins = !live || !f || !READ(f->packets);
+	d->flags = was.f ? f->flags & ~(FLOW_CUT_OWN | FLOW_CUT_PEER | was.anew) : 0;
+	own = sender(p, port, d, at, &was);
+	if (own < 0)
+		return -1;
+	if (edge(on_wire, is_gateway(port) ? NO_LIST : at->own->acl_out,
+		 is_gateway(at->e.peer) ? NO_LIST : at->peer->acl_in, d))
+		return -1;
+	peer = receiver(p, d, at, &was);
+	if (peer < 0)
+		return -1;
+	d->flags |= own | peer;
+	return (live && !(own | peer)) || begins_flow(p, own | peer) ? 0 : refuse(d, STAGE_FLOW, DROP_STRAY);
 }
 
 /* decide_once judges a packet. Where it stands for another, as the answer to what
@@ -312,8 +304,7 @@ __noinline int decide_once(const struct packet *p, struct port *port, struct flo
 	if (!p || !port || !d || !on_wire)
 		return -1;
 	refused = walk(p, port, f, d, on_wire, &at);
-	d->torn = generation() != d->generation || recycled(at.e.src, port->vpc, p->key.saddr) ||
-		  recycled(at.e.dst, port->vpc, p->key.daddr);
+	d->torn = generation() != d->generation || recycled(p, port, &at.e);
 	return refused;
 }
 

@@ -38,6 +38,7 @@ __noinline int recall_denied(const struct packet *p, __u32 slot, const struct po
 	peer = port_at(e->peer_slot);
 	if (!peer || READ(peer->epoch) != e->peer_epoch)
 		return 0;
+	d->peer_eni = peer->eni;
 	d->stage = e->stage;
 	d->reason = e->reason;
 	d->rule = e->rule;

@@ -28,7 +28,8 @@ static __always_inline int established(struct __sk_buff *skb, const struct packe
 				       struct flow *f)
 {
 	__u64 born = READ(f->born);
-	__u32 peer_slot = READ(f->peer_slot);
+	__u32 peer_slot = READ(f->peer_slot), out = READ(f->out);
+	__be32 nat = READ(f->nat);
 	struct port *peer;
 
 	if (READ(f->state) != FLOW_LIVE || READ(f->epoch) != port->epoch || READ(f->own_slot) != slot || p->syn ||
@@ -43,5 +44,5 @@ static __always_inline int established(struct __sk_buff *skb, const struct packe
 	/* Killed or recycled meanwhile: the full walk decides. */
 	if (READ(f->state) != FLOW_LIVE || READ(f->born) != born)
 		return MISS;
-	return forward(skb, p->len, slot, port, peer_slot, peer);
+	return forward(skb, p, nat, &(struct hop){ slot, port, peer_slot, peer, out });
 }

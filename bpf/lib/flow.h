@@ -80,12 +80,15 @@ static __always_inline __be16 icmp_pair(__be16 message)
 	return message;
 }
 
-/* other_half: the key of the replies to k, sent by peer. */
-static __always_inline void other_half(const struct flow_key *k, __u32 peer, struct flow_key *out)
+static __always_inline int is_edge(__u32 eni) { return (eni & EDGE_ENI) != 0; }
+
+/* other_half: the key of the replies to k, sent by peer. Behind a gateway an
+ * interface is known by its public address, before it by its private one. */
+static __always_inline void other_half(const struct flow_key *k, __u32 peer, __be32 nat, struct flow_key *out)
 {
 	out->eni = peer;
-	out->saddr = k->daddr;
-	out->daddr = k->saddr;
+	out->saddr = nat && is_edge(k->eni) ? nat : k->daddr;
+	out->daddr = nat && !is_edge(k->eni) ? nat : k->saddr;
 	out->proto = k->proto;
 	out->dir = FLOW_OUT;
 	out->pad = 0;
@@ -98,6 +101,12 @@ static __always_inline void other_half(const struct flow_key *k, __u32 peer, str
 	}
 }
 
+/* What the other half of k's has for its nat, if k's is this. */
+static __always_inline __be32 nat_back(const struct flow_key *k, __be32 nat)
+{
+	return !nat ? 0 : is_edge(k->eni) ? k->daddr : k->saddr;
+}
+
 /* partner: the other half, as long as it takes this one for its own. The same
  * tuple may serve another pair meanwhile, which is no business of ours. */
 static __always_inline struct flow *partner(const struct flow *f)
@@ -105,9 +114,9 @@ static __always_inline struct flow *partner(const struct flow *f)
 	struct flow_key key;
 	struct flow *rev;
 
-	other_half(&f->key, f->peer_eni, &key);
+	other_half(&f->key, f->peer_eni, f->nat, &key);
 	rev = bpf_map_lookup_elem(&flows, &key);
-	return rev && rev != f && rev->peer_eni == f->key.eni ? rev : 0;
+	return rev && rev != f && rev->peer_eni == f->key.eni && rev->nat == nat_back(&f->key, f->nat) ? rev : 0;
 }
 
 /* Whose word counts where the two sides of a flow forget it at different times. */
@@ -204,11 +213,11 @@ static __always_inline void settle(struct flow_slot *s)
 }
 
 /* charge opens the account of a pair at the place of the half that opens it. */
-static __always_inline void charge(struct flow_slot *s, struct flow_usage *u, const struct flow_key *k)
+static __always_inline void charge(struct flow_slot *s, struct flow_usage *u, __u32 payer, __u8 proto)
 {
-	s->owner = k->eni;
+	s->owner = payer;
 	__sync_fetch_and_add(&u->flows, 1);
-	if (k->proto == IPPROTO_TCP && swap_state(&s->half_open, 0, k->eni))
+	if (proto == IPPROTO_TCP && swap_state(&s->half_open, 0, payer))
 		__sync_fetch_and_add(&u->half_open, 1);
 }
 

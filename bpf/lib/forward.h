@@ -4,14 +4,18 @@
 
 #include "deliver.h"
 #include "port.h"
+#include "translate.h"
 
-/* dst_mac_ok: for the router, or for an interface of the subnet. Which one is
- * the address's business: a neighbour may still know the MAC of the interface
- * that had it before, and reaches the one that has it now. */
+/* dst_mac_ok: for the router, or for an interface of the subnet, unless it comes
+ * from a gateway, where there are no such addresses. Which one is the address's
+ * business: a neighbour may still know the MAC of the interface that had it
+ * before, and reaches the one that has it now. */
 static __always_inline int dst_mac_ok(struct __sk_buff *skb, const struct port *port, const struct port *peer)
 {
 	struct ethhdr *eth = frame(skb);
 
+	if (port->flags & PORT_EDGE)
+		return 1;
 	if ((void *)(eth + 1) > frame_end(skb))
 		return 0;
 	return mac_equal(eth->h_dest, port->router_mac) ||
@@ -37,12 +41,23 @@ static __always_inline int address_frame(struct __sk_buff *skb, const struct por
 	return bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0);
 }
 
-static __always_inline int forward(struct __sk_buff *skb, __u32 bytes, __u32 from_slot, const struct port *from,
-				   __u32 to_slot, const struct port *to)
+/* From port to port; `out` is 1 + the slot of the link to the receiver's VPC, or 0
+ * where that is the sender's. */
+struct hop {
+	__u32 from_slot;
+	const struct port *from;
+	__u32 to_slot;
+	const struct port *to;
+	__u32 out;
+};
+
+static __always_inline int forward(struct __sk_buff *skb, const struct packet *p, __be32 nat, const struct hop *h)
 {
-	if (address_frame(skb, from, to))
-		return drop(skb, from->eni, STAGE_PARSE, DROP_MALFORMED);
-	count_tx(from_slot, bytes);
-	count_rx(to_slot, bytes);
-	return deliver(skb, PORT_BASE + to_slot, to->flags & PORT_TAP);
+	if ((nat && translate(skb, p, nat)) || address_frame(skb, h->from, h->to))
+		return drop(skb, h->from->eni, STAGE_PARSE, DROP_MALFORMED);
+	count_tx(h->from_slot, p->len);
+	count_rx(h->to_slot, p->len);
+	if (h->out)
+		return hand_over(skb, h->out - 1, h->to_slot);
+	return deliver(skb, PORT_BASE + h->to_slot, h->to->flags & PORT_TAP);
 }

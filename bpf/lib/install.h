@@ -8,6 +8,7 @@
 #include "sequence.h"
 
 #define E_EXIST (-17)
+#define FIRST_SEEN_UNIT 30
 
 static __always_inline __u32 swap_track(__u32 flags)
 {
@@ -25,6 +26,8 @@ static __always_inline void fill(struct flow *f, const struct packet *p, __u32 o
 	f->peer_rule = d->peer_rule;
 	f->acl_out = d->acl_out;
 	f->acl_in = d->acl_in;
+	f->nat = d->nat;
+	f->out = d->out;
 	f->flags = d->flags;
 	if (!d->fresh)
 		return;
@@ -34,7 +37,7 @@ static __always_inline void fill(struct flow *f, const struct packet *p, __u32 o
 	f->ack = p->ack;
 	f->packets = 1;
 	f->bytes = p->len;
-	f->first_seen = p->now;
+	f->first_seen = p->now >> FIRST_SEEN_UNIT;
 }
 
 /* The half for the replies. It can be used at once within a subnet and if the
@@ -52,6 +55,8 @@ static __always_inline void fill_reverse(struct flow *f, const struct packet *p,
 	f->peer_rule = d->own_rule;
 	f->acl_out = 0;
 	f->acl_in = 0;
+	f->nat = nat_back(&p->key, d->nat);
+	f->out = 0; /* it crosses subnets, so its first packet finds the way */
 	f->flags = FLOW_REVERSE | swap_track(d->flags);
 	f->last_seen = p->now;
 	f->seen = 0;
@@ -59,7 +64,7 @@ static __always_inline void fill_reverse(struct flow *f, const struct packet *p,
 	f->ack = 0;
 	f->packets = 0;
 	f->bytes = 0;
-	f->first_seen = p->now;
+	f->first_seen = p->now >> FIRST_SEEN_UNIT;
 }
 
 static __always_inline __u32 reverse_epoch(const struct decision *d)
@@ -88,6 +93,10 @@ static __always_inline int crossing(const struct packet *p, const struct flow *r
 	       rev->seen == (SEEN_ANY | SEEN_SYN);
 }
 
+/* payer: who has a pair on its account that this half opens. The world has no
+ * account: who is visited pays, so that nobody's visitors shut out a neighbour's. */
+static __always_inline __u32 payer(__u32 eni, __u32 peer_eni) { return is_edge(eni) ? peer_eni : eni; }
+
 /* room: 0, or why this interface may not open a flow. Where it has used its
  * share, its old flows are looked through first. */
 __noinline int room(const struct packet *p, struct flow_usage *u, const struct bill *b)
@@ -100,7 +109,7 @@ __noinline int room(const struct packet *p, struct flow_usage *u, const struct b
 	why = over(m, u, b);
 	if (!why || u->full == p->now || !far_walk(m, p->now))
 		return why;
-	make_room(p->now, hurried(m, u, p->key.eni), STEPS_OVER);
+	make_room(p->now, hurried(m, u, b->payer), STEPS_OVER);
 	why = over(m, u, b);
 	if (why)
 		WRITE(u->full, p->now);
@@ -127,7 +136,7 @@ __noinline int put_half(struct flow_usage *u, __u32 tight)
 	s->owner = 0;
 	s->half_open = 0;
 	if (u)
-		charge(s, u, &own->half.key);
+		charge(s, u, payer(own->half.key.eni, own->half.peer_eni), own->half.key.proto);
 	own->half.slot = place;
 	own->half.state = FLOW_LIVE;
 	own->half.born = bpf_ktime_get_ns();
@@ -161,7 +170,7 @@ __noinline int put_reverse(const struct packet *p, __u32 slot_own, const struct 
 
 	if (!p || !d || !own)
 		return -1;
-	other_half(&p->key, d->peer_eni, &key);
+	other_half(&p->key, d->peer_eni, d->nat, &key);
 	rev = bpf_map_lookup_elem(&flows, &key);
 	if (!rev) {
 		__builtin_memset(&own->half, 0, sizeof(own->half));
@@ -195,7 +204,7 @@ __noinline int put_forward(const struct packet *p, __u32 slot_own, const struct 
 	own->half.key = p->key;
 	fill(&own->half, p, slot_own, d);
 	own->half.epoch = d->epoch;
-	return put_half(u, hurried(m, u, p->key.eni));
+	return put_half(u, hurried(m, u, payer(p->key.eni, d->peer_eni)));
 }
 
 /* without_replies: a half alone would answer for as long as it is used. The next
@@ -217,10 +226,11 @@ __noinline int create(const struct packet *p, __u32 slot_own, const struct decis
 
 	if (!p || !d)
 		return DROP_TABLE_FULL;
-	eni = p->key.eni;
+	eni = payer(p->key.eni, d->peer_eni);
 	u = bpf_map_lookup_elem(&usage, &eni);
 	if (!u)
 		return DROP_ALLOWANCE;
+	b.payer = eni;
 	err = room(p, u, &b);
 	if (err)
 		return err;
@@ -236,7 +246,7 @@ __noinline int create(const struct packet *p, __u32 slot_own, const struct decis
 }
 
 /* take_over opens the account of a pair that a known half opens anew. */
-static __always_inline void take_over(const struct packet *p, struct flow *f, struct flow_usage *u)
+static __always_inline void take_over(const struct packet *p, struct flow *f, struct flow_usage *u, __u32 eni)
 {
 	__u32 place = f->slot;
 	struct flow_slot *s = bpf_map_lookup_elem(&flow_slots, &place);
@@ -244,7 +254,7 @@ static __always_inline void take_over(const struct packet *p, struct flow *f, st
 	if (!s || !same_key(&s->key, &p->key))
 		return;
 	give_back(s);
-	charge(s, u, &p->key);
+	charge(s, u, eni, p->key.proto);
 }
 
 /* price of opening a known pair anew: nothing that this half has already. */
@@ -268,11 +278,12 @@ __noinline int renew(const struct packet *p, __u32 slot_own, const struct decisi
 
 	if (!p || !d || !f)
 		return 0;
-	eni = p->key.eni;
+	eni = payer(p->key.eni, d->peer_eni);
 	u = bpf_map_lookup_elem(&usage, &eni);
 	if (!u)
 		return DROP_ALLOWANCE;
 	if (d->fresh) {
+		b.payer = eni;
 		price(p, f, &b);
 		err = room(p, u, &b);
 		if (err)
@@ -282,7 +293,7 @@ __noinline int renew(const struct packet *p, __u32 slot_own, const struct decisi
 		return 0; /* built, cut or deleted by another meanwhile: the verdict serves */
 	fill(f, p, slot_own, d);
 	if (d->fresh)
-		take_over(p, f, u);
+		take_over(p, f, u, eni);
 	else
 		touch(f, p);
 	finish(f, d->epoch);

@@ -35,11 +35,29 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 131072);
+	__uint(max_entries, 1048576);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct route_key);
 	__type(value, struct route);
 } routes SEC(".maps");
+
+/* Public addresses that lead to interfaces of this host. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __be32);
+	__type(value, struct public_address);
+} publics SEC(".maps");
+
+/* Exceptions from what internet gateways refuse by themselves. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct filter_key);
+	__type(value, __u32);
+} edge_filter SEC(".maps");
 
 /* The generation of policy in force: one word, written last. */
 struct {

@@ -22,14 +22,14 @@ static __always_inline int in_subnet(const struct port *p, __be32 v4)
 	return (v4 & p->mask) == p->net;
 }
 
-static __always_inline __u32 route_to(__u32 table, __be32 v4)
+static __always_inline struct route *route_to(__u32 table, __be32 v4)
 {
 	struct route_key key = { .prefixlen = 160, .table = bpf_htonl(table) };
 	struct route *r;
 
 	map4(&key.addr, v4);
 	r = bpf_map_lookup_elem(&routes, &key);
-	return r && r->table == key.table ? r->target : 0;
+	return r && r->table == key.table && (v4 & r->mask) == r->net ? r : 0;
 }
 
 /* The generation of policy in force. */

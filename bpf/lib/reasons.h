@@ -47,4 +47,7 @@ enum drop_reason {
 	DROP_NETWORK_ACL = 25,	  /* the rule that is counted with it, or none allows it */
 	DROP_ROGUE_DHCP = 26,	  /* a workload answers DHCP, which only the VPC may */
 	DROP_HALF_OPEN = 27,	  /* the interface has too many TCP connections that nobody answers */
+	DROP_NO_PUBLIC_ADDRESS = 28, /* the internet gateway passes only who has one */
+	DROP_NOT_PUBLIC = 29,	  /* the world has no such address, or the host itself has it */
+	DROP_SOURCE_DEST_CHECK = 30, /* routed to an interface that takes its own traffic only */
 };

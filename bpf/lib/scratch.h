@@ -21,6 +21,8 @@ struct decision {
 	__u8 torn;		 /* made while something was replaced: decide again */
 	__u8 ended;		 /* refuses a flow that was to end with its rule */
 	__u8 pad[2];
+	__be32 nat;		 /* as the flow's */
+	__u32 out;
 	__u32 acl, peer_acl;	 /* whose rules acl_out and acl_in are */
 	__u32 stage, reason, rule;
 	__u64 born;		 /* of the entry that was judged */

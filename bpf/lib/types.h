@@ -14,6 +14,8 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "lists.h"
+
 /* Host-unique ifindexes: a port's is PORT_BASE + slot. */
 #define PORT_BASE 0x01000000
 #define MAX_PORTS 16384
@@ -28,7 +30,11 @@ enum port_flags {
 	PORT_SRC_DST_CHECK = 2,	 /* only own addresses as source and destination */
 	PORT_TAP = 4,		 /* the device is a tap: redirect, not redirect_peer */
 	PORT_CUT = 8,		 /* tracked flows obey changed rules as well */
+	PORT_EDGE = 16,		 /* the VPC's internet gateway: the world is behind it */
 };
+
+/* Indices of gateways: this, and their VPC's. Interfaces never get that far. */
+#define EDGE_ENI 0x80000000
 
 /*
  * What a change of policy replaces is there twice. The older one is written,
@@ -63,6 +69,7 @@ struct port {
 	__u32 tcp_idle;		/* seconds after which its groups forget an idle flow; 0: the default */
 	__u32 udp_idle;
 	__u32 udp_stream;
+	__u32 edge;		/* 1 + the slot of the VPC's internet gateway; 0: there is none */
 	__u32 version;		/* digest of what else its verdicts rest on; programs ignore it */
 	__u32 uncounted;	/* 1: its policy was written and no epoch has counted that; likewise */
 	struct policy policy[2];
@@ -103,7 +110,26 @@ struct endpoint {
 	__u32 subnet;
 	__u8 mac[6];
 	__u16 pad;
+	__be32 public; /* stands for it at the internet gateway; 0: nothing does */
+	__u32 pad2;
 	struct membership member[2];
+};
+
+/* Whose a public address is. The element repeats its key, as an endpoint does. */
+struct public_address {
+	__be32 addr;
+	__u32 vpc;
+	__be32 private;
+};
+
+struct filter_key {
+	__u32 prefixlen; /* 0..32 */
+	__be32 addr;
+};
+
+enum filter_verdict {
+	FILTER_REFUSE = 1, /* the gateway does not lead there, nor from there */
+	FILTER_ALLOW = 2,
 };
 
 struct route_key {
@@ -115,86 +141,19 @@ struct route_key {
 enum route_target {
 	ROUTE_LOCAL = 1,
 	ROUTE_BLACKHOLE = 2,
+	ROUTE_INTERNET = 3,  /* through the VPC's internet gateway */
+	ROUTE_INTERFACE = 4, /* to one interface of the VPC, whatever the destination */
+	ROUTE_PEER = 5,	     /* to an interface of another VPC, and nowhere beyond */
 };
 
+/* The element repeats its key, for a program that holds one which was recycled. */
 struct route {
-	__u32 target;
-	__be32 table; /* as in the key, for an element that was recycled */
-};
-
-/*
- * A rule list as bit vectors: bit n is rule n in the order of evaluation. Two
- * axes, the remote address and the service, are cut into segments; each says
- * which rules match there. A list is immutable once a port names it.
- *
- * `bits` is the vector itself in a list of one word, else its number in
- * `bitmaps`; 0 is the empty one in both.
- */
-#define MAX_WORDS 16
-#define WORD_RULES 64
-#define INLINE_SEGMENTS 32 /* of a list's head: segments, or the starts of chunks */
-#define CHUNK_SEGMENTS 128
-
-/* From this address on, host order; to the next segment's start. */
-struct addr_segment {
-	__u64 hi, lo;
-	__u64 bits;
-};
-
-/* What the rules of one word say. */
-struct rule_word {
-	__u64 any;  /* bits of rules for the whole world */
-	__u64 deny; /* bits of rules that refuse */
-	__u32 id[WORD_RULES];
-};
-
-enum list_flags {
-	LIST_OPEN_TCP = 1, /* everyone, all TCP ports: replies need no tracking */
-	LIST_OPEN_UDP = 2,
-	LIST_GROUPS = 4,   /* some rule names a group */
-};
-
-/* The head of a list; most lists are nothing but their head. */
-struct list {
-	__u32 flags;	      /* enum list_flags */
-	__u32 words;
-	__u32 addr_chunks;    /* 0: the segments are here */
-	__u32 service_chunks;
-	__u32 rules;	      /* bits in use */
-	__u32 pad;
-	__u8 name[16];	      /* digest of its rules; programs ignore it */
-	struct rule_word first; /* of bits 0 to 63 */
-	struct addr_segment addrs[INLINE_SEGMENTS];
-	__u32 services[INLINE_SEGMENTS]; /* starts: protocol, then port or ICMP type and code */
-	__u64 service_bits[INLINE_SEGMENTS];
-};
-
-/* A part of a list: chunk of an axis, or word of rules. */
-struct list_key {
-	__u32 list;
-	__u32 part;
-};
-
-struct addr_chunk {
-	struct addr_segment addrs[CHUNK_SEGMENTS];
-};
-
-struct service_chunk {
-	__u32 services[CHUNK_SEGMENTS];
-	__u64 bits[CHUNK_SEGMENTS];
-};
-
-struct member_key {
-	__u32 list;
-	__u32 group;
-};
-
-struct member {
-	__u64 bits;
-};
-
-struct bitmap {
-	__u64 w[MAX_WORDS];
+	__u32 target;	/* enum route_target */
+	__be32 table;
+	__be32 net, mask;
+	__be32 via;	/* INTERFACE: its address */
+	__u32 peer;	/* PEER: the VPC */
+	__u32 out;	/* PEER: 1 + the slot of the link to it */
 };
 
 enum hit_kind {
@@ -272,11 +231,13 @@ struct flow {
 	__u32 seen;	  /* enum flow_seen */
 	__u32 flags;	  /* enum flow_flags */
 	__u64 dead_at;	  /* ns, coarse */
-	__u64 first_seen; /* ns, coarse */
+	__u32 first_seen; /* coarse, in units of 2^30 ns */
+	__be32 nat;	  /* at a gateway: the public source of what leaves, the private destination of what enters */
 	__u32 peer_eni;
 	__u32 own_rule, peer_rule; /* ids of the rules that let it through */
 	__u32 slot;	  /* in flow_slots, its own */
-	__u32 acl_out, acl_in; /* rule numbers of the ACLs of this direction; 0: none was asked */
+	__u32 out;	  /* 1 + the slot of the link to the receiver's VPC; 0: it is the sender's */
+	__u16 acl_out, acl_in; /* rule numbers of the ACLs of this direction; 0: none was asked */
 	__u32 next;	  /* TCP: the sequence number after the last that was sent */
 	__u32 ack;	  /* TCP: the last acknowledgement that was sent */
 };
@@ -318,8 +279,6 @@ struct drop_count {
 	__u64 packets, bytes;
 };
 
-#define CUT_RULES 16 /* of one pass over the clock; 0 is none */
-
 /* Small tables of one port, one place for each hash: a tenant that fills its
  * own evicts nobody else's. Odd `seq`: one CPU is writing the place. */
 #define FRAGS_PER_PORT 64
@@ -357,22 +316,4 @@ struct denied {
 
 struct denied_table {
 	struct denied at[DENIED_PER_PORT];
-};
-
-/* Argument and result of looking at some places of the clock for flows that a
- * rule let in. */
-struct cut_args {
-	__u32 from;   /* the first place */
-	__u32 count;  /* of places */
-	__u32 cut;    /* result: pairs that will be judged again */
-	__u32 busy;   /* result: pairs that somebody is just writing: look again */
-	__u32 rule[CUT_RULES];
-};
-
-/* Argument and result of one sweep. */
-struct sweep_args {
-	__u32 budget;  /* slots to look at */
-	__u32 killed;
-	__u32 deleted;
-	__u32 used;    /* slots that are still in use, of those looked at */
 };

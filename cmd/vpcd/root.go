@@ -63,6 +63,8 @@ func root(run func(context.Context, vpcd.Config) error) *cobra.Command {
 	f.Uint32Var(&cfg.FlowTable, "flow-table", 262144, "flow entries; two make a connection")
 	f.StringArrayVar(&limits, "limit", nil, "quota NAME=N; repeatable")
 	f.BoolVar(&cfg.StrictCIDRs, "strict-cidrs", false, "apply AWS's table of restricted CIDR associations")
+	f.StringArrayVar(&cfg.PublicPools, "public-pool", []string{vpcd.DefaultPool}, "CIDR that public addresses come from; repeatable. Its first address is the host's")
+	f.StringArrayVar(&cfg.PublicAllow, "public-allow", nil, "private CIDR that is reached through internet gateways all the same, such as the host's network; repeatable")
 	f.StringVar(&cfg.DockerSocket, "docker-socket", "/var/run/docker.sock", "Docker Engine's API")
 	f.String(configFlag, "", "YAML file with the same names")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })

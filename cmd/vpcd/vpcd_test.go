@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,26 @@ func TestEC2Flags(t *testing.T) {
 	o := run(t, nil, "--config", file, "--ec2-tls-key", "key.pem")
 	if c := o.cfg; o.code != 0 || c.EC2Listen != "127.0.0.1:8773" || c.EC2TLSCert != "cert.pem" || c.EC2TLSKey != "key.pem" {
 		t.Errorf("%d %q %+v", o.code, o.stderr, c)
+	}
+}
+
+func TestPoolFlags(t *testing.T) {
+	if o := run(t, nil); !slices.Equal(o.cfg.PublicPools, []string{vpcd.DefaultPool}) {
+		t.Errorf("the default is %v", o.cfg.PublicPools)
+	}
+	file := config(t, "public-pool: [203.0.113.0/24, '192.0.2.0/24,nat']\n")
+	if o := run(t, nil, "--config", file); !slices.Equal(o.cfg.PublicPools, []string{"203.0.113.0/24", "192.0.2.0/24,nat"}) {
+		t.Errorf("the file gives %v", o.cfg.PublicPools)
+	}
+	if o := run(t, nil, "--config", file, "--public-pool", "198.51.100.0/24"); !slices.Equal(o.cfg.PublicPools, []string{"198.51.100.0/24"}) {
+		t.Errorf("the flag gives %v", o.cfg.PublicPools)
+	}
+	file = config(t, "public-allow: 192.168.0.0/16\n")
+	if o := run(t, nil, "--config", file); !slices.Equal(o.cfg.PublicAllow, []string{"192.168.0.0/16"}) {
+		t.Errorf("the file allows %v", o.cfg.PublicAllow)
+	}
+	if o := run(t, nil, "--public-allow", "192.168.0.0/16", "--public-allow", "10.9.0.0/16"); !slices.Equal(o.cfg.PublicAllow, []string{"192.168.0.0/16", "10.9.0.0/16"}) {
+		t.Errorf("the flags allow %v", o.cfg.PublicAllow)
 	}
 }
 

@@ -162,10 +162,15 @@ func (t *Tracker[K, V]) Prune(ctx context.Context) (int, error) {
 	}
 	doomed := map[K]struct{}{}
 	for k := range t.have {
-		doomed[k] = struct{}{}
+		if _, ok := want[k]; !ok {
+			doomed[k] = struct{}{}
+		}
 	}
-	maps.Copy(doomed, t.unsure)
-	maps.DeleteFunc(doomed, func(k K, _ struct{}) bool { _, ok := want[k]; return ok })
+	for k := range t.unsure {
+		if _, ok := want[k]; !ok {
+			doomed[k] = struct{}{}
+		}
+	}
 	settle(t.deletes, doomed)
 	return each(ctx, t, t.deletes, doomed, "delete ", func(k K) error { return t.driver.Delete(ctx, k) })
 }

@@ -103,7 +103,7 @@ func decode(k bpf.FlowKey, v bpf.Flow, now uint64) Flow {
 		Reverse: v.Flags&uint32(bpf.FromEniFlowFlagsFLOW_REVERSE) != 0,
 		Tracked: v.Flags&uint32(bpf.FromEniFlowFlagsFLOW_TRACK_OWN) != 0,
 		Packets: v.Packets, Bytes: v.Bytes,
-		Age: since(v.FirstSeen, now), Idle: since(v.LastSeen, now),
+		Age: since(uint64(v.FirstSeen)<<firstSeenUnit, now), Idle: since(v.LastSeen, now),
 	}
 	if k.Proto == protoICMP {
 		// The programs keep the type as a number, and the code above it.
@@ -111,6 +111,9 @@ func decode(k bpf.FlowKey, v bpf.Flow, now uint64) Flow {
 	}
 	return f
 }
+
+// firstSeenUnit: the table keeps when a flow began in units of 2^30 ns.
+const firstSeenUnit = 30
 
 const protoICMP = 1
 

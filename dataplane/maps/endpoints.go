@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/cilium/ebpf"
 
@@ -16,6 +17,9 @@ import (
 type Endpoint struct {
 	spec.Endpoint
 	Slot Slot
+	// Public is the address that stands for this one at the VPC's internet
+	// gateway; invalid: none does.
+	Public netip.Addr
 }
 
 // CompareEndpoints orders by VPC, then address.
@@ -50,6 +54,9 @@ func decodeEndpoint(k bpf.EndpointKey, v bpf.Endpoint, now uint64) Endpoint {
 		return Endpoint{} // half written: differs from whatever is wanted
 	}
 	e := Endpoint{Slot: Slot(v.Slot), Endpoint: spec.Endpoint{ENI: spec.ENI(v.Eni), Subnet: spec.SubnetID(v.Subnet), MAC: v.Mac}}
+	if v.Public != 0 {
+		e.Public = addr4(v.Public)
+	}
 	for i, g := range v.Member[at].Groups {
 		e.Groups[i] = spec.Group(g)
 	}
@@ -71,6 +78,9 @@ func (d endpoints) Put(_ context.Context, k spec.EndpointKey, e Endpoint) error 
 	}
 	key := endpointKey(k)
 	v := bpf.Endpoint{Key: key, Eni: uint32(e.ENI), Slot: uint32(e.Slot), Subnet: uint32(e.Subnet), Mac: e.MAC}
+	if e.Public.IsValid() {
+		v.Public = be32(e.Public)
+	}
 	for i, g := range e.Groups {
 		v.Member[0].Groups[i] = uint32(g)
 	}

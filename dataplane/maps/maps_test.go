@@ -108,7 +108,7 @@ func TestEndpoints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := maps.Endpoint{Slot: 4, Endpoint: spec.Endpoint{ENI: 1, Subnet: 2, MAC: spec.MACOf(1), Groups: groups}}
+	e := maps.Endpoint{Public: netip.MustParseAddr("198.18.0.5"), Slot: 4, Endpoint: spec.Endpoint{ENI: 1, Subnet: 2, MAC: spec.MACOf(1), Groups: groups}}
 	m := open(t)
 	lives(t, m, m.Endpoints(), map[spec.EndpointKey]maps.Endpoint{
 		{VPC: 1, Addr: netip.MustParseAddr("10.0.0.1")}:  e,
@@ -119,11 +119,13 @@ func TestEndpoints(t *testing.T) {
 
 func TestRoutes(t *testing.T) {
 	m := open(t)
-	lives(t, m, m.Routes(), map[spec.RouteKey]spec.Route{
-		{Table: 1, Dest: netip.MustParsePrefix("0.0.0.0/0")}:   {Target: spec.Blackhole},
-		{Table: 1, Dest: netip.MustParsePrefix("10.0.0.0/16")}: {Target: spec.Local},
-		{Table: 2, Dest: netip.MustParsePrefix("10.0.0.1/32")}: {Target: spec.Local},
-		{Table: 1, Dest: netip.MustParsePrefix("::/0")}:        {Target: spec.Local},
+	lives(t, m, m.Routes(), map[spec.RouteKey]maps.Route{
+		{Table: 1, Dest: netip.MustParsePrefix("0.0.0.0/0")}:    {Route: spec.Route{Target: spec.Blackhole}},
+		{Table: 1, Dest: netip.MustParsePrefix("10.0.0.0/16")}:  {Route: spec.Route{Target: spec.Local}},
+		{Table: 2, Dest: netip.MustParsePrefix("10.0.0.1/32")}:  {Route: spec.Route{Target: spec.Interface, Via: netip.MustParseAddr("10.0.0.2")}},
+		{Table: 2, Dest: netip.MustParsePrefix("10.1.0.0/16")}:  {Route: spec.Route{Target: spec.PeerVPC, Peer: 7}, Out: 5},
+		{Table: 2, Dest: netip.MustParsePrefix("192.0.2.0/24")}: {Route: spec.Route{Target: spec.InternetGateway}},
+		{Table: 1, Dest: netip.MustParsePrefix("::/0")}:         {Route: spec.Route{Target: spec.Local}},
 	})
 }
 

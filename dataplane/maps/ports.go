@@ -41,7 +41,11 @@ type Port struct {
 	Tap             bool
 	SourceDestCheck bool
 	Cut             bool
-	Timeouts        spec.Timeouts
+	// Edge is the VPC's internet gateway itself; Gateway is where that is, from
+	// another port, or 0: a slot and 1.
+	Edge     bool
+	Gateway  Slot
+	Timeouts spec.Timeouts
 	// Version is a digest of everything else that verdicts about this port
 	// rest on: its addresses, groups and routes. A new one counts the epoch.
 	Version uint32
@@ -101,6 +105,8 @@ func (d ports) decode(v bpf.Port) Port {
 		Tap:             flags&bpf.FromEniPortFlagsPORT_TAP != 0,
 		SourceDestCheck: flags&bpf.FromEniPortFlagsPORT_SRC_DST_CHECK != 0,
 		Cut:             flags&bpf.FromEniPortFlagsPORT_CUT != 0,
+		Edge:            flags&bpf.FromEniPortFlagsPORT_EDGE != 0,
+		Gateway:         Slot(v.Edge),
 		Timeouts:        spec.Timeouts{TCPEstablished: v.TcpIdle, UDP: v.UdpIdle, UDPStream: v.UdpStream},
 		Version:         v.Version,
 	}
@@ -116,12 +122,13 @@ func (d ports) encode(p Port) bpf.Port {
 		Eni: uint32(p.ENI), Vpc: uint32(p.VPC), Subnet: uint32(p.Subnet),
 		Mac: p.MAC, RouterMac: p.RouterMAC, Router: be32(p.Router), Net: be32(p.CIDR.Addr()), Mask: maskOf(p.CIDR.Bits()),
 		TcpIdle: p.Timeouts.TCPEstablished, UdpIdle: p.Timeouts.UDP, UdpStream: p.Timeouts.UDPStream,
-		Mtu: uint32(p.MTU), Version: p.Version, Flags: uint32(bpf.FromEniPortFlagsPORT_READY),
+		Mtu: uint32(p.MTU), Edge: uint32(p.Gateway), Version: p.Version, Flags: uint32(bpf.FromEniPortFlagsPORT_READY),
 	}
 	for flag, on := range map[bpf.FromEniPortFlags]bool{
 		bpf.FromEniPortFlagsPORT_TAP:           p.Tap,
 		bpf.FromEniPortFlagsPORT_SRC_DST_CHECK: p.SourceDestCheck,
 		bpf.FromEniPortFlagsPORT_CUT:           p.Cut,
+		bpf.FromEniPortFlagsPORT_EDGE:          p.Edge,
 	} {
 		if on {
 			v.Flags |= uint32(flag)

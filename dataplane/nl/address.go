@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// protocol marks addresses and routes in workloads' namespaces as ours. It
-// survives restarts of both sides, and no other program is known to use it.
+// protocol marks addresses and routes in workloads' namespaces and outside as
+// ours. It survives restarts of both sides, and no other program is known to use
+// it.
 const protocol = 0x76
 
 // ifaProto is IFA_PROTO, since Linux 5.18.

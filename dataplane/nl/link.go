@@ -108,6 +108,9 @@ func (d links) create(c *conn, key LinkKey, v Link, peer *conn) (linkState, erro
 		}
 		err = createOnce(c, key, v, peer)
 	}
+	if errors.Is(err, unix.EEXIST) && strings.HasPrefix(v.Alias, EdgeAlias) {
+		return linkState{}, fmt.Errorf("create edge %s: the host has another device named %s: %w", v.Name, v.PeerName, err)
+	}
 	if errors.Is(err, unix.EEXIST) && v.Kind == Veth {
 		return linkState{}, fmt.Errorf("create %s %s: the workload may have a link named %s: %w", v.Kind, v.Name, v.PeerName, err)
 	}

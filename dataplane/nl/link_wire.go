@@ -31,6 +31,7 @@ type linkState struct {
 	mac      spec.MAC
 	mtu      int
 	up       bool
+	noarp    bool
 	loopback bool
 	carrier  bool
 	master   int
@@ -64,7 +65,7 @@ func parseLink(m []byte) (linkState, error) {
 	}
 	msg := vnl.DeserializeIfInfomsg(m)
 	s := linkState{
-		index: int(msg.Index), up: msg.Flags&unix.IFF_UP != 0,
+		index: int(msg.Index), up: msg.Flags&unix.IFF_UP != 0, noarp: msg.Flags&unix.IFF_NOARP != 0,
 		loopback: msg.Flags&unix.IFF_LOOPBACK != 0, nsid: noNsid, genMode: -1,
 	}
 	var inner error
@@ -202,12 +203,15 @@ func (c *conn) setLink(index int, attrs ...*vnl.RtAttr) error {
 }
 
 // setUp changes the administrative state of one link.
-func (c *conn) setUp(index int, up bool) error {
+func (c *conn) setUp(index int, up bool) error { return c.setFlag(index, unix.IFF_UP, up) }
+
+// setFlag changes one flag of a link.
+func (c *conn) setFlag(index int, flag uint32, on bool) error {
 	msg := vnl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Index = int32(index)
-	msg.Change = unix.IFF_UP
-	if up {
-		msg.Flags = unix.IFF_UP
+	msg.Change = flag
+	if on {
+		msg.Flags = flag
 	}
 	return c.write(unix.RTM_NEWLINK, 0, msg)
 }

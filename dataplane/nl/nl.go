@@ -5,9 +5,12 @@
 // What is ours: every namespace whose name is the host's prefix and a VPC's id,
 // and everything in it. Inside the namespaces of workloads ours are the end of a
 // veth pair whose other end is ours, and the addresses and routes that carry
-// our protocol number.
+// our protocol number. In the daemon's own namespace, the outside, ours are the
+// ends of edges, the routes with that number and the host's mark, and what a
+// record says was turned.
 //
-// Reviewers check: no thread that could not return to its namespace is used
+// Reviewers check: nothing outside is written that the last host to leave could
+// not give back; no thread that could not return to its namespace is used
 // again; an interrupted dump is never an answer; a namespace is only opened by
 // path after its inode was compared.
 package nl

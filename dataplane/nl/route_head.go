@@ -29,12 +29,23 @@ const maxDrain = 1
 // filter for the length of a prefix, and none is needed then: a listing that
 // nobody reads on is not made. The answer may be netlink.ErrDumpInterrupted.
 func (c *conn) mainRoutes(family int) ([][]byte, error) {
+	return c.listRoutes(family, listing{head: family == unix.AF_INET})
+}
+
+// ourRoutes reads the routes of the main table that carry our protocol number,
+// of IPv4. The kernel picks them, so a host that has all routes of the internet
+// sends none of them here.
+func (c *conn) ourRoutes() ([][]byte, error) {
+	return whole(func() ([][]byte, error) { return c.listRoutes(unix.AF_INET, listing{protocol: protocol}) })
+}
+
+func (c *conn) listRoutes(family int, l listing) ([][]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.sock == nil {
 		return nil, fmt.Errorf("namespace was closed: %w", fs.ErrNotExist)
 	}
-	l := &listing{sock: c.sock, head: family == unix.AF_INET}
+	l.sock = c.sock
 	err := l.routes(family, atomic.AddUint32(&c.req[unix.NETLINK_ROUTE].Seq, 1))
 	if !l.done {
 		err = errors.Join(err, c.renew())
@@ -61,7 +72,9 @@ func (c *conn) renew() error {
 type listing struct {
 	sock *vnl.NetlinkSocket
 	head bool // only routes to 0.0.0.0 are wanted
-	out  [][]byte
+	// protocol, if not zero, is the only one wanted
+	protocol byte
+	out      [][]byte
 	// done: nothing more of it will come. past: what comes is of no interest.
 	done, past bool
 }
@@ -75,7 +88,7 @@ func (l *listing) routes(family int, seq uint32) error {
 	req := vnl.NewNetlinkRequest(unix.RTM_GETROUTE, unix.NLM_F_DUMP)
 	req.Seq = seq
 	msg := &vnl.RtMsg{}
-	msg.Family, msg.Table = uint8(family), unix.RT_TABLE_MAIN
+	msg.Family, msg.Table, msg.Protocol = uint8(family), unix.RT_TABLE_MAIN, l.protocol
 	req.AddData(msg)
 	if err := strict(1); err != nil {
 		return err

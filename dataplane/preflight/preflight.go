@@ -31,7 +31,7 @@ func Run(_ context.Context, loadable func() error) []Check {
 	return []Check{
 		root(), kernelVersion(), jit(), bpfFS(), btf(), unprivileged(),
 		result("bpf-programs", loadable(), "loadable", "the kernel, its lockdown mode or missing privileges refuse eBPF"),
-		lockdown(), netnsDir(),
+		lockdown(), netnsDir(), forwarding(),
 	}
 }
 
@@ -139,4 +139,28 @@ func netnsDir() Check {
 		err = errors.New("/run/netns is not a directory")
 	}
 	return result("netns", err, "/run/netns", "remove what is in the way")
+}
+
+func forwarding() Check {
+	v, err := sysctl("net/ipv4/ip_forward")
+	if err != nil {
+		return result("forwarding", err, "", "")
+	}
+	return judgeForwarding(v, unix.Access("/proc/sys/net/ipv4/conf/default/forwarding", unix.W_OK) == nil)
+}
+
+// judgeForwarding: an internet gateway needs the kernel to forward between its
+// device and the uplinks. Where the machine does not, vpcd turns it on for these
+// alone; in a container it may not be allowed to.
+func judgeForwarding(all string, writable bool) Check {
+	switch {
+	case writable && all == "0":
+		return Check{ID: "forwarding", Result: OK, Detail: "off; vpcd turns it on for the devices of internet gateways"}
+	case writable:
+		return Check{ID: "forwarding", Result: OK, Detail: "on"}
+	case all == "0":
+		return Check{"forwarding", Warn, "off, and /proc/sys is read-only: VPCs have no internet gateways",
+			"sysctl -w net.ipv4.ip_forward=1 on the host, and give vpcd a writable /proc/sys/net"}
+	}
+	return Check{"forwarding", Warn, "on, but /proc/sys is read-only: VPCs have no internet gateways", "give vpcd a writable /proc/sys/net"}
 }

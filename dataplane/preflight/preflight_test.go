@@ -23,6 +23,23 @@ func TestJudgeKernel(t *testing.T) {
 	}
 }
 
+func TestJudgeForwarding(t *testing.T) {
+	for _, c := range []struct {
+		all      string
+		writable bool
+		result   string
+		fix      string
+	}{
+		{"0", true, OK, ""}, {"1", true, OK, ""},
+		{"0", false, Warn, "net.ipv4.ip_forward=1"}, {"1", false, Warn, "writable"},
+	} {
+		got := judgeForwarding(c.all, c.writable)
+		if got.ID != "forwarding" || got.Result != c.result || (got.Fix == "") != (c.fix == "") || !strings.Contains(got.Fix, c.fix) {
+			t.Errorf("%+v: %+v", c, got)
+		}
+	}
+}
+
 // TestRun: each check is there once, with something to read, and with a way
 // out where it is not well.
 func TestRun(t *testing.T) {

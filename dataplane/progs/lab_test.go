@@ -54,8 +54,10 @@ type lab struct {
 
 	ports     map[maps.Slot]maps.Port
 	endpoints map[spec.EndpointKey]maps.Endpoint
-	routes    map[spec.RouteKey]spec.Route
+	routes    map[spec.RouteKey]maps.Route
 	sets      map[spec.RuleSetID]spec.RuleSet
+	publics   map[netip.Addr]maps.Public
+	filters   map[netip.Prefix]maps.Filter
 	maps      *maps.Maps
 	lists     *maps.Rules
 	phases    []delta.Phase
@@ -64,10 +66,12 @@ type lab struct {
 
 type trackers struct {
 	rules     *delta.Tracker[spec.RuleSetID, struct{}]
-	routes    *delta.Tracker[spec.RouteKey, spec.Route]
+	routes    *delta.Tracker[spec.RouteKey, maps.Route]
 	endpoints *delta.Tracker[spec.EndpointKey, maps.Endpoint]
 	policies  *delta.Tracker[maps.Slot, maps.Policy]
 	ports     *delta.Tracker[maps.Slot, maps.Port]
+	publics   *delta.Tracker[netip.Addr, maps.Public]
+	filters   *delta.Tracker[netip.Prefix, maps.Filter]
 }
 
 func needRoot(t testing.TB) {
@@ -99,7 +103,8 @@ func openLab(t testing.TB, cfg progs.Config, own ...int) *lab {
 	l := &lab{
 		t: t, set: set, table: flows.New(set.Maps, set.Sweep(), set.Cut()),
 		ports: map[maps.Slot]maps.Port{}, endpoints: map[spec.EndpointKey]maps.Endpoint{},
-		routes: map[spec.RouteKey]spec.Route{}, sets: map[spec.RuleSetID]spec.RuleSet{},
+		routes: map[spec.RouteKey]maps.Route{}, sets: map[spec.RuleSetID]spec.RuleSet{},
+		publics: map[netip.Addr]maps.Public{}, filters: map[netip.Prefix]maps.Filter{},
 	}
 	l.trackers()
 	g := &ground
@@ -126,6 +131,8 @@ func (l *lab) trackers() {
 		endpoints: delta.New("endpoints", m.Endpoints(), maps.CompareEndpoints),
 		policies:  delta.New("policies", m.Policies(l.lists), maps.CompareSlots),
 		ports:     delta.New("ports", m.Ports(), maps.CompareSlots),
+		publics:   delta.New("publics", m.Publics(), maps.ComparePublics),
+		filters:   delta.New("filters", m.Filters(), maps.ComparePrefixes),
 	}
 	l.phases = []delta.Phase{l.track.rules, l.track.routes, l.track.endpoints, l.track.policies, l.track.ports}
 }
@@ -251,6 +258,12 @@ func (l *lab) apply() int {
 	count(l.track.rules.Put(ctx))
 	count(l.track.routes.Put(ctx))
 	count(l.track.endpoints.Put(ctx))
+	l.track.publics.Want(gomaps.Clone(l.publics))
+	l.track.filters.Want(gomaps.Clone(l.filters))
+	count(l.track.publics.Put(ctx))
+	count(l.track.filters.Put(ctx))
+	count(l.track.publics.Prune(ctx))
+	count(l.track.filters.Prune(ctx))
 	count(l.track.endpoints.Prune(ctx))
 	count(l.track.routes.Prune(ctx))
 	count(l.track.policies.Put(ctx))

@@ -48,7 +48,7 @@ func (l *lab) city(d dice) {
 		l.endpoints[spec.EndpointKey{VPC: spec.VPC(d.Uint32()), Addr: v4()}] = dmaps.Endpoint{Slot: dmaps.Slot(d.IntN(bpf.MaxPorts)),
 			Endpoint: spec.Endpoint{ENI: spec.ENI(n), Subnet: spec.SubnetID(d.Uint32()), MAC: anyMAC(), Groups: groups}}
 		l.routes[spec.RouteKey{Table: spec.RouteTable(d.Uint32()), Dest: netip.PrefixFrom(v4(), d.IntN(33)).Masked()}] =
-			spec.Route{Target: spec.Target(1 + d.IntN(2))}
+			dmaps.Route{Route: spec.Route{Target: spec.Target(1 + d.IntN(2))}}
 	}
 }
 

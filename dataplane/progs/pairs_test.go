@@ -119,6 +119,39 @@ func TestTheTableIsNeverFull(t *testing.T) {
 	for i := range 5 {
 		l.passes(cat, bob, flow{from: cat, to: bob, proto: udp, sport: uint16(i + 1), dport: 53}.forth(0))
 	}
-	l.drops(ann, datagram.forth(0), "flow", "allowance")
 	l.passes(ann, bob, flow{from: ann, to: bob, proto: udp, sport: 1000, dport: 53}.forth(0))
+	l.ingress(bob, inTownUDP)
+	l.apply()
+	l.drops(ann, datagram.forth(0), "flow", "allowance")
+}
+
+// TestUntrackedNeedsNoRoom: what nobody tracks is judged by the rules alone, so a
+// full account does not stop it: it has no entry then.
+func TestUntrackedNeedsNoRoom(t *testing.T) {
+	const allowance = progs.MinFlowTable / 8
+	l := openTown(t, progs.Config{FlowTable: progs.MinFlowTable})
+	f := datagram
+	for i := range uint16(allowance) {
+		f.sport = 1000 + i
+		l.passes(ann, bob, f.forth(0))
+	}
+	f.sport = 999
+	l.drops(ann, f.forth(0), "flow", "allowance")
+	for _, n := range []nic{ann, bob} {
+		l.ingress(n, anything)
+	}
+	l.apply()
+	before := l.entries()
+	for range 3 {
+		l.passes(ann, bob, f.forth(0))
+		l.passes(bob, ann, f.back(0))
+	}
+	// The answer's half is bob's own account, which has room.
+	if n := l.entries() - before; n != 2 {
+		t.Errorf("%d entries more, want bob's pair", n)
+	}
+	l.ingress(bob, inTownUDP)
+	l.apply()
+	f.sport = 998
+	l.drops(ann, f.forth(0), "flow", "allowance")
 }

@@ -38,6 +38,8 @@ type Role string
 const (
 	// FromENI is on the port of an interface.
 	FromENI Role = "from_eni"
+	// FromPeer is on both ends of the link between two VPCs.
+	FromPeer Role = "from_peer"
 )
 
 // Config sizes the maps.
@@ -121,7 +123,7 @@ type objects struct {
 }
 
 func (o objects) all() []*ebpf.CollectionSpec {
-	return []*ebpf.CollectionSpec{o.byRole[FromENI], o.sweep}
+	return []*ebpf.CollectionSpec{o.byRole[FromENI], o.byRole[FromPeer], o.sweep}
 }
 
 func loadSpecs(table uint32, second time.Duration) (objects, error) {
@@ -129,11 +131,15 @@ func loadSpecs(table uint32, second time.Duration) (objects, error) {
 	if err != nil {
 		return objects{}, fmt.Errorf("from_eni: %w", err)
 	}
+	peer, err := bpf.LoadFromPeer()
+	if err != nil {
+		return objects{}, fmt.Errorf("from_peer: %w", err)
+	}
 	sweep, err := bpf.LoadSweep()
 	if err != nil {
 		return objects{}, fmt.Errorf("sweep: %w", err)
 	}
-	o := objects{byRole: map[Role]*ebpf.CollectionSpec{FromENI: eni}, sweep: sweep}
+	o := objects{byRole: map[Role]*ebpf.CollectionSpec{FromENI: eni, FromPeer: peer}, sweep: sweep}
 	settings := map[string]any{
 		"flow_second":    uint64(second),
 		"flow_slot_mask": bpf.FlowSlots(table) - 1,

@@ -229,7 +229,7 @@ func (p *people) named(f flow, out, in asked) {
 	if f.to.eni != cat.eni {
 		first, last = 0, 0
 	}
-	if e.AclOut != first || e.AclIn != last {
+	if uint32(e.AclOut) != first || uint32(e.AclIn) != last {
 		p.t.Errorf("%+v: ACL rules %d and %d are named, want %d and %d", out, e.AclOut, e.AclIn, first, last)
 	}
 }

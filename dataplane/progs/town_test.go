@@ -55,7 +55,7 @@ var (
 // devices are the ifindexes of the town's ports.
 func devices() []int {
 	var out []int
-	for _, slot := range []int{ann.slot, bob.slot, cat.slot, dan.slot, emptyRow} {
+	for _, slot := range []int{ann.slot, bob.slot, cat.slot, dan.slot, gate.slot, emptyRow} {
 		out = append(out, maps.Slot(slot).Index())
 	}
 	return out
@@ -73,9 +73,9 @@ func openTown(t testing.TB, cfg progs.Config) *lab {
 	l.move(dan, otherVPC, otherRoutes)
 	l.endpoint(vpc, second, ann)
 	l.endpoint(vpc, eve.addr, eve)
-	l.routes[spec.RouteKey{Table: mainTable, Dest: prefix("10.0.0.0/16")}] = spec.Route{Target: spec.Local}
-	l.routes[spec.RouteKey{Table: mainTable, Dest: prefix("10.0.66.0/24")}] = spec.Route{Target: spec.Blackhole}
-	l.routes[spec.RouteKey{Table: otherRoutes, Dest: prefix("10.0.0.0/16")}] = spec.Route{Target: spec.Local}
+	l.routes[spec.RouteKey{Table: mainTable, Dest: prefix("10.0.0.0/16")}] = maps.Route{Route: spec.Route{Target: spec.Local}}
+	l.routes[spec.RouteKey{Table: mainTable, Dest: prefix("10.0.66.0/24")}] = maps.Route{Route: spec.Route{Target: spec.Blackhole}}
+	l.routes[spec.RouteKey{Table: otherRoutes, Dest: prefix("10.0.0.0/16")}] = maps.Route{Route: spec.Route{Target: spec.Local}}
 	for _, n := range []nic{ann, bob, cat, dan} {
 		l.egress(n, anything)
 		l.ingress(n, inTownWeb, inTownUDP, inTownPing)

@@ -132,7 +132,10 @@ var elsewhere = map[string]string{
 	"allowance":  "TestAllowance",
 	"half_open":  "TestHalfOpenAllowance",
 
-	"network_acl": "TestACLAtTheEdgeOnly",
+	"network_acl":       "TestACLAtTheEdgeOnly",
+	"no_public_address": "TestGatewayRefuses",
+	"not_public":        "TestGatewayRefuses",
+	"source_dest_check": "TestThroughAnInterface",
 }
 
 func TestDrops(t *testing.T) {

@@ -25,6 +25,19 @@ type Host struct {
 	Endpoints map[EndpointKey]Endpoint
 	RuleSets  map[RuleSetID]RuleSet
 	Routes    map[RouteKey]Route
+	// Edges are the internet gateways of VPCs that have an interface here.
+	Edges map[VPC]Edge
+	// Public says whose each public address is that leads to an interface of this
+	// host, through the gateway of its VPC.
+	Public map[netip.Addr]Public
+	// Pools are the prefixes that public addresses come from.
+	Pools map[netip.Prefix]Pool
+	// Allowed are prefixes that are reached through gateways although they are no
+	// part of the internet, such as the network that the host is in.
+	Allowed map[netip.Prefix]bool
+	// Peerings are the pairs of VPCs, both with an interface here, between which
+	// routes may lead.
+	Peerings map[VPCPair]Peering
 	// Cuts are rules of security groups, by Rule.ID, that are no more and whose
 	// tracked flows shall not outlive them. Their numbers never come back, so a
 	// cut may be asked for again at any time.
@@ -45,6 +58,16 @@ type ENI uint32
 
 // VPC is the index of a VPC: unique for ever, on all hosts.
 type VPC uint32
+
+// edgeBit is in the index of every edge and of no interface.
+const edgeBit = 0x80000000
+
+// EdgeOf is what the internet gateway of a VPC is called where an interface is
+// expected: it has a port like one.
+func EdgeOf(v VPC) ENI { return ENI(v) | edgeBit }
+
+// Edge is the VPC whose internet gateway e is; false for an interface.
+func (e ENI) Edge() (VPC, bool) { return VPC(e &^ edgeBit), e&edgeBit != 0 }
 
 // ACL is the index of a network ACL: unique for ever, on all hosts.
 type ACL uint32
@@ -160,9 +183,45 @@ const (
 	Blackhole
 	// InternetGateway leaves the VPC: the source needs a public address.
 	InternetGateway
+	// Interface hands everything to one interface of the VPC, whatever the
+	// destination: a NAT gateway's, or an appliance's.
+	Interface
+	// PeerVPC delivers inside another VPC, and nowhere beyond.
+	PeerVPC
 )
 
 // Route is one route's target.
 type Route struct {
 	Target Target
+	// Via is the address of the interface that Interface leads to.
+	Via netip.Addr
+	// Peer is the VPC that PeerVPC leads to.
+	Peer VPC
+}
+
+// Edge is the internet gateway of one VPC: its link to the host's own network.
+type Edge struct {
+	VPCID string // vpc-…, names the namespace
+}
+
+// Public is a public address's owner: an address of an interface of this host.
+type Public struct {
+	VPC     VPC
+	ENI     ENI
+	Private netip.Addr
+}
+
+// Pool is a prefix of public addresses in mode nat: they exist on this host, which
+// reaches them itself, and the world sees the host's own address instead.
+type Pool struct {
+	// Host is the host's own address in the pool.
+	Host netip.Addr
+}
+
+// VPCPair is two VPCs, the lower index first.
+type VPCPair struct{ A, B VPC }
+
+// Peering is a link between the namespaces of two VPCs.
+type Peering struct {
+	A, B string // vpc-…
 }

@@ -20,6 +20,7 @@ func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 const (
 	macENI    = 0x0e
 	macPort   = 0x0f
+	macEdge   = 0x0d
 	macRouter = 0x01
 )
 
@@ -38,6 +39,10 @@ func RouterMAC(s SubnetID) MAC { return mac(macRouter, uint32(s)) }
 // PortMAC is the address of the host's end of an interface's link; no packet
 // carries it.
 func PortMAC(e ENI) MAC { return mac(macPort, uint32(e)) }
+
+// EdgeMAC is the address of the host's end of a VPC's edge. Nobody there answers
+// ARP, so it is on every frame, both ways.
+func EdgeMAC(v VPC) MAC { return mac(macEdge, uint32(v)) }
 
 func mac(role byte, index uint32) MAC {
 	m := MAC{0: 0x02, 1: role}

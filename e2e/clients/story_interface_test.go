@@ -86,8 +86,8 @@ func (s *story) refusals() {
 	s.refused("DependencyViolation", api.DeleteVpcRequest{VpcId: s.vpc})
 	s.refused("CannotDelete", api.DeleteSecurityGroupRequest{GroupId: s.defaultGroup()})
 	// Built in EC2, not here: refused at once and by name.
-	if err := s.call("CreateInternetGateway", struct{}{}, nil); !slices.Contains([]string{"InvalidAction", "UnsupportedOperation"}, codeOf(err)) {
-		s.Errorf("CreateInternetGateway: %v", err)
+	if err := s.call("DescribeDhcpOptions", struct{}{}, nil); !slices.Contains([]string{"InvalidAction", "UnsupportedOperation"}, codeOf(err)) {
+		s.Errorf("DescribeDhcpOptions: %v", err)
 	}
 }
 

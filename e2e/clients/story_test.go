@@ -57,6 +57,7 @@ func (s *story) tell() {
 	s.routes()
 	s.beginInterface()
 	s.changeInterface()
+	s.publicAddresses()
 	s.tagsAndFilters()
 	s.workloads()
 	s.refusals()
@@ -205,6 +206,8 @@ func (s *story) bothWiresAgree() {
 	agree[api.DescribeRouteTablesResult](s, api.DescribeRouteTablesRequest{}, "rt", "list")
 	agree[api.DescribeNetworkAclsResult](s, api.DescribeNetworkAclsRequest{}, "acl", "list")
 	agree[api.DescribeManagedPrefixListsResult](s, api.DescribeManagedPrefixListsRequest{}, "pl", "list")
+	agree[api.DescribeInternetGatewaysResult](s, api.DescribeInternetGatewaysRequest{}, "igw", "list")
+	agree[api.DescribeAddressesResult](s, api.DescribeAddressesRequest{}, "eip", "list")
 }
 
 // agree wants every value that a client shows to be vpc's as well. Old clients

@@ -133,6 +133,8 @@ var inPlace = []string{
 	"aws_ec2_managed_prefix_list.branches",
 	"aws_ec2_managed_prefix_list.office",
 	"aws_ec2_tag.held",
+	"aws_eip.www",
+	"aws_internet_gateway.main",
 	"aws_main_route_table_association.second",
 	"aws_network_acl.inline",
 	"aws_network_interface.spare",
@@ -184,6 +186,10 @@ func TestTerraform(t *testing.T) {
 	tf.imports("aws_ec2_managed_prefix_list.office", ids["list"])
 	tf.imports("aws_route_table.split", ids["table"])
 	tf.imports("aws_route_table_association.a", ids["a"]+"/"+ids["inline_table"])
+	tf.imports("aws_route.public", ids["table"]+"_0.0.0.0/0")
+	tf.imports("aws_internet_gateway.main", ids["gateway"])
+	tf.imports("aws_eip.www", ids["www"])
+	tf.imports("aws_eip_association.www", ids["mapping"])
 	tf.unchanged("phase=2")
 
 	w.detach()
@@ -198,7 +204,8 @@ func (tf *terraform) sees() {
 	want, _ := json.MarshalIndent(map[string]string{
 		"account": account, "region": "us-east-1", "zones": "local-1a,local-1b,local-1c", "cidr": "10.0.0.0/16", "vpcs": "1",
 		"subnet": "10.0.1.0/24", "subnets": "2", "group": "inline", "groups": "2", "interface": "10.0.1.50", "interfaces": "2",
-		"table": "true", "tables": "3", "table_of_a": "true", "acls": "3", "acl": "true", "list": "10.0.1.0/24,192.0.2.0/24", "lists": "1",
+		"table": "true", "tables": "3", "table_of_a": "true", "way_out": "true", "acls": "3", "acl": "true", "list": "10.0.1.0/24,192.0.2.0/24", "lists": "1",
+		"gateway": "true", "elastic": "10.0.1.50", "elastics": "2",
 	}, "", "  ")
 	if string(got) != string(want) {
 		tf.Errorf("data sources: got %s\nwant %s", got, want)
@@ -215,6 +222,14 @@ func (tf *terraform) updated(ids map[string]string) {
 	held := ask[api.DescribeNetworkInterfacesResult](tf.host, account, "eni", "show", ids["held"]).NetworkInterfaces[0]
 	if len(held.Groups) != 2 || !slices.Contains(held.TagSet, api.Tag{Key: "Owner", Value: "two"}) {
 		tf.Errorf("the interface with an attached group and tag: %+v", held)
+	}
+	if a := api.Val(spare.Association); a.AllocationId != ids["www"] || a.PublicIp == "" || a.PublicDnsName == "" || held.Association == nil {
+		tf.Errorf("public addresses of the interfaces: %+v, %+v", a, held.Association)
+	}
+	for _, r := range ask[api.DescribeRouteTablesResult](tf.host, account, "rt", "show", ids["table"]).RouteTables[0].Routes {
+		if r.State != api.RouteStateActive {
+			tf.Errorf("the route %+v", r)
+		}
 	}
 	subnet := ask[api.DescribeSubnetsResult](tf.host, account, "subnet", "show", ids["a"]).Subnets[0]
 	if !api.Val(subnet.MapPublicIpOnLaunch) {
@@ -256,7 +271,7 @@ func attachWorkloads(h *host, ids map[string]string) *served {
 			for _, port := range list {
 				echo, err := probe.Serve(ns, network, port)
 				h.must(err)
-				h.Cleanup(echo.Close)
+				h.Cleanup(func() { echo.Close() })
 			}
 		}
 	}
@@ -324,13 +339,19 @@ func TestTerraformAtFullWidth(t *testing.T) {
 	h.nothing()
 }
 
-// nothing wants an account without VPCs and prefix lists, and a kernel that agrees.
+// nothing wants an account without VPCs, prefix lists, gateways and elastic IPs, and a kernel that agrees.
 func (h *host) nothing() {
 	h.Helper()
 	if left := ask[api.DescribeVpcsResult](h, account, "list").Vpcs; len(left) != 0 {
 		h.Errorf("left: %+v", left)
 	}
 	if left := ask[api.DescribeManagedPrefixListsResult](h, account, "pl", "list").PrefixLists; len(left) != 0 {
+		h.Errorf("left: %+v", left)
+	}
+	if left := ask[api.DescribeInternetGatewaysResult](h, account, "igw", "list").InternetGateways; len(left) != 0 {
+		h.Errorf("left: %+v", left)
+	}
+	if left := ask[api.DescribeAddressesResult](h, account, "eip", "list").Addresses; len(left) != 0 {
 		h.Errorf("left: %+v", left)
 	}
 	h.verify()
@@ -345,7 +366,7 @@ func TestTerraformOfWhatIsNotBuilt(t *testing.T) {
 	if err == nil {
 		t.Fatal("it was applied")
 	}
-	for _, action := range []string{"CreateInternetGateway", "AllocateAddress"} {
+	for _, action := range []string{"CreateDhcpOptions", "CreateTransitGateway"} {
 		clear := regexp.MustCompile(action + `, https response error StatusCode: 400, .* api error (InvalidAction|UnsupportedOperation): `)
 		if !clear.MatchString(err.Error()) {
 			t.Errorf("no clear refusal of %s: %v", action, err)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -26,7 +25,8 @@ type output struct {
 func (h *host) run(limit time.Duration, name string, args ...string) (output, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(h.bin, name), args...)
+	path, words := h.binary(name, args)
+	cmd := exec.CommandContext(ctx, path, words...)
 	cmd.Env = append(os.Environ(), "VPC_SOCKET="+h.socket)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -161,7 +161,8 @@ func (h *host) startDaemon(flags []string, codes ...int) error {
 	}
 	defer log.Close()
 	args := append([]string{"--name", h.name, "--data-dir", h.data(), "--socket", h.socket}, h.flags...)
-	cmd := exec.Command(filepath.Join(h.bin, "vpcd"), args...)
+	path, args := h.binary("vpcd", args)
+	cmd := exec.Command(path, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	// A test that is killed must not leave its daemon; kill -9 of it is part of the promises.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}

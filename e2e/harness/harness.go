@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,7 +44,10 @@ type host struct {
 	flags   []string
 	api     *client.Client
 	spaces  map[string]bool // aliases of workload namespaces
-	servers []*probe.Echo
+	inside  string          // the alias of vpcd's own namespace; "" is this one
+	fixed   map[string]netip.Addr
+	hostnet string
+	servers []interface{ Close() error }
 	hold    *probe.Hold
 	loss    *meter.Loss
 	denied  *denied
@@ -104,6 +108,7 @@ func commands() map[string]command {
 		"linklocal": cmdLinkLocal, "hostaddress": cmdHostAddress, "nolisteners": cmdNoListeners, "unchanged": cmdUnchanged,
 		"hold": cmdHold, "denied": cmdDenied, "loss": cmdLoss, "kills": cmdKills, "flows": cmdFlows,
 		"pieces": cmdPieces, "flood": cmdFlood, "syns": cmdSYNs, "closed": cmdClosed, "reconnect": cmdReconnect,
+		"world": cmdWorld, "seenas": cmdSeenAs, "hostnet": cmdHostNet,
 		"mark": cmdMark, "same": cmdSame, "eventually": cmdEventually, "repeat": cmdRepeat,
 	}
 }

@@ -39,7 +39,10 @@ func cmdArrives(c call, args []string) error {
 	if err := c.options(&p, neg.opts); err != nil {
 		return err
 	}
-	to, _, _ := strings.Cut(args[3], ":")
+	to := neg.opts["at"]
+	if to == "" {
+		to, _, _ = strings.Cut(args[3], ":")
+	}
 	sniffers := map[string]*probe.Sniffer{}
 	defer func() {
 		for _, s := range sniffers {

@@ -85,11 +85,11 @@ func awaitFlowing(h *probe.Hold, want bool) error {
 
 // cmdLoss measures a stream of numbered packets.
 //
-//	loss start web db:7000 10000
+//	loss start web db:7000 10000 [at=ALIAS]    ALIAS has the address
 //	loss end               no packet was lost
 func cmdLoss(c call, args []string) error {
 	switch {
-	case len(args) == 4 && args[0] == "start" && c.loss == nil:
+	case (len(args) == 4 || len(args) == 5) && args[0] == "start" && c.loss == nil:
 		to, port, err := c.address(args[2])
 		if err != nil {
 			return err
@@ -99,6 +99,9 @@ func cmdLoss(c call, args []string) error {
 			return err
 		}
 		name, _, _ := strings.Cut(args[2], ":")
+		if len(args) == 5 {
+			name = strings.TrimPrefix(args[4], "at=")
+		}
 		c.loss, err = meter.StartLoss(c.full(args[1]), c.full(name), netip.AddrPortFrom(to, port), pps)
 		return err
 	case len(args) == 1 && args[0] == "end" && c.loss != nil:

@@ -15,12 +15,21 @@ import (
 // cmdServe starts echo servers that run until the script ends.
 //
 //	serve db tcp/5432 udp/53
+//	serve world dns/test      a name server; every name under test. is the world's server
 func cmdServe(c call, args []string) error {
 	if len(args) < 2 || !c.spaces[args[0]] {
 		return errors.New("want a namespace of this script and PROTO/PORT…")
 	}
 	for _, what := range args[1:] {
 		network, number, _ := strings.Cut(what, "/")
+		if network == "dns" {
+			names, err := probe.ServeNames(c.full(args[0]), number, c.fixed[world])
+			if err != nil {
+				return err
+			}
+			c.servers = append(c.servers, names)
+			continue
+		}
 		port, err := strconv.ParseUint(number, 10, 16)
 		if err != nil {
 			return err
@@ -116,7 +125,7 @@ func (c call) prove(neg negative, sender string, token probe.Token, send func() 
 		}
 	}()
 	for alias := range c.spaces {
-		if alias == sender {
+		if alias == sender || alias == c.inside { // the host forwards
 			continue
 		}
 		s, err := probe.Sniff(c.full(alias), token)

@@ -60,7 +60,7 @@ func cmdIn(c call, args []string) error {
 }
 
 // address reads ALIAS, ALIAS:PORT, IP or IP:PORT. The router of a workload is
-// router@ALIAS.
+// router@ALIAS, its interface's public address public@ALIAS.
 func (h *host) address(text string) (netip.Addr, uint16, error) {
 	var port uint16
 	if name, number, ok := strings.Cut(text, ":"); ok {
@@ -72,6 +72,13 @@ func (h *host) address(text string) (netip.Addr, uint16, error) {
 	if alias, ok := strings.CutPrefix(text, "router@"); ok {
 		p, _, err := probe.Address(h.full(alias))
 		return p.Masked().Addr().Next(), port, err
+	}
+	if alias, ok := strings.CutPrefix(text, "public@"); ok {
+		addr, err := h.publicAddress(alias)
+		return addr, port, err
+	}
+	if addr, ok := h.fixed[text]; ok {
+		return addr, port, nil
 	}
 	if h.spaces[text] {
 		p, _, err := probe.Address(h.full(text))

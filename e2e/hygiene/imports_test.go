@@ -61,7 +61,7 @@ var importRules = []importRule{
 		"composition: everything meets here"},
 	{[]string{"cmd/vpc/..."}, []string{"vpcd/api", "vpcd/client", "cmd/vpc/..."},
 		"the command line can do what any client can do, and runs without privileges"},
-	{[]string{"dataplane"}, []string{"dataplane/...", "bpf"},
+	{[]string{"dataplane"}, []string{"dataplane/...", "gateways/...", "bpf"},
 		"the data plane applies a spec; where it came from is not its business"},
 	{[]string{"dataplane/..."}, []string{"dataplane/spec", "dataplane/delta", "dataplane/classify", "dataplane/nl", "bpf"},
 		"drivers do not know each other: the order of phases lives in one place"},

@@ -66,7 +66,7 @@ func StartLoss(from, to string, dst netip.AddrPort, pps int) (*Loss, error) {
 			return err
 		})
 	}
-	if err := listen(to, dst.String(), &l.in); err != nil {
+	if err := listen(to, fmt.Sprintf("0.0.0.0:%d", dst.Port()), &l.in); err != nil {
 		return nil, err
 	}
 	if err := listen(from, "0.0.0.0:0", &l.out); err != nil {

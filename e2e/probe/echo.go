@@ -75,7 +75,7 @@ func (e *Echo) accept(l net.Listener) {
 }
 
 // Close ends the server and its connections.
-func (e *Echo) Close() {
+func (e *Echo) Close() error {
 	e.close()
 	e.mu.Lock()
 	for c := range e.conns {
@@ -83,4 +83,5 @@ func (e *Echo) Close() {
 	}
 	e.mu.Unlock()
 	e.wg.Wait()
+	return nil
 }

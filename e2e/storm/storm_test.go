@@ -114,7 +114,7 @@ func startLoad(w *world) *load {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.Cleanup(echo.Close)
+	w.Cleanup(func() { echo.Close() })
 	if l.held, err = probe.Open(w.from.space, netip.AddrPortFrom(w.to.at, held), connections); err != nil {
 		w.Fatal(err)
 	}

@@ -2,6 +2,11 @@
 
 package api
 
+// Values of AddressAttributeName.
+const (
+	AddressAttributeNameDomainName = "domain-name"
+)
+
 // Values of ArchitectureValues.
 const (
 	ArchitectureValuesI386     = "i386"
@@ -33,6 +38,12 @@ const (
 	AvailabilityZoneStateImpaired    = "impaired"
 	AvailabilityZoneStateUnavailable = "unavailable"
 	AvailabilityZoneStateConstrained = "constrained"
+)
+
+// Values of DomainType.
+const (
+	DomainTypeVpc      = "vpc"
+	DomainTypeStandard = "standard"
 )
 
 // Values of HostnameType.

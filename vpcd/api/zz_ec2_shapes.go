@@ -21,6 +21,55 @@ type AddPrefixListEntry struct {
 	Description string `json:"Description,omitempty" ec2:"query=Description,xml=Description"`
 }
 
+// Address is the shape of that name.
+type Address struct {
+	InstanceId              string `json:"InstanceId,omitempty" ec2:"query=InstanceId,xml=instanceId"`
+	PublicIp                string `json:"PublicIp,omitempty" ec2:"query=PublicIp,xml=publicIp"`
+	AllocationId            string `json:"AllocationId,omitempty" ec2:"query=AllocationId,xml=allocationId"`
+	AssociationId           string `json:"AssociationId,omitempty" ec2:"query=AssociationId,xml=associationId"`
+	Domain                  string `json:"Domain,omitempty" ec2:"query=Domain,xml=domain,enum=DomainType"`
+	NetworkInterfaceId      string `json:"NetworkInterfaceId,omitempty" ec2:"query=NetworkInterfaceId,xml=networkInterfaceId"`
+	NetworkInterfaceOwnerId string `json:"NetworkInterfaceOwnerId,omitempty" ec2:"query=NetworkInterfaceOwnerId,xml=networkInterfaceOwnerId"`
+	PrivateIpAddress        string `json:"PrivateIpAddress,omitempty" ec2:"query=PrivateIpAddress,xml=privateIpAddress"`
+	Tags                    []Tag  `json:"Tags,omitempty" ec2:"query=TagSet,xml=tagSet,item=item"`
+	PublicIpv4Pool          string `json:"PublicIpv4Pool,omitempty" ec2:"query=PublicIpv4Pool,xml=publicIpv4Pool"`
+	NetworkBorderGroup      string `json:"NetworkBorderGroup,omitempty" ec2:"query=NetworkBorderGroup,xml=networkBorderGroup"`
+	CustomerOwnedIp         string `json:"CustomerOwnedIp,omitempty" ec2:"query=CustomerOwnedIp,xml=customerOwnedIp"`
+	CustomerOwnedIpv4Pool   string `json:"CustomerOwnedIpv4Pool,omitempty" ec2:"query=CustomerOwnedIpv4Pool,xml=customerOwnedIpv4Pool"`
+	CarrierIp               string `json:"CarrierIp,omitempty" ec2:"query=CarrierIp,xml=carrierIp"`
+}
+
+// AddressAttribute is the shape of that name.
+type AddressAttribute struct {
+	PublicIp        string           `json:"PublicIp,omitempty" ec2:"query=PublicIp,xml=publicIp"`
+	AllocationId    string           `json:"AllocationId,omitempty" ec2:"query=AllocationId,xml=allocationId"`
+	PtrRecord       string           `json:"PtrRecord,omitempty" ec2:"query=PtrRecord,xml=ptrRecord"`
+	PtrRecordUpdate *PtrUpdateStatus `json:"PtrRecordUpdate,omitempty" ec2:"query=PtrRecordUpdate,xml=ptrRecordUpdate"`
+}
+
+// AllocateAddressRequest is the request of action AllocateAddress.
+type AllocateAddressRequest struct {
+	Domain                string             `json:"Domain,omitempty" ec2:"query=Domain,xml=Domain,enum=DomainType"`
+	Address               string             `json:"Address,omitempty" ec2:"query=Address,xml=Address"`
+	PublicIpv4Pool        string             `json:"PublicIpv4Pool,omitempty" ec2:"query=PublicIpv4Pool,xml=PublicIpv4Pool"`
+	NetworkBorderGroup    string             `json:"NetworkBorderGroup,omitempty" ec2:"query=NetworkBorderGroup,xml=NetworkBorderGroup"`
+	CustomerOwnedIpv4Pool string             `json:"CustomerOwnedIpv4Pool,omitempty" ec2:"query=CustomerOwnedIpv4Pool,xml=CustomerOwnedIpv4Pool"`
+	DryRun                *bool              `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	TagSpecifications     []TagSpecification `json:"TagSpecifications,omitempty" ec2:"query=TagSpecification,xml=TagSpecification,item=item"`
+}
+
+// AllocateAddressResult is the result of action AllocateAddress.
+type AllocateAddressResult struct {
+	PublicIp              string `json:"PublicIp,omitempty" ec2:"query=PublicIp,xml=publicIp"`
+	AllocationId          string `json:"AllocationId,omitempty" ec2:"query=AllocationId,xml=allocationId"`
+	PublicIpv4Pool        string `json:"PublicIpv4Pool,omitempty" ec2:"query=PublicIpv4Pool,xml=publicIpv4Pool"`
+	NetworkBorderGroup    string `json:"NetworkBorderGroup,omitempty" ec2:"query=NetworkBorderGroup,xml=networkBorderGroup"`
+	Domain                string `json:"Domain,omitempty" ec2:"query=Domain,xml=domain,enum=DomainType"`
+	CustomerOwnedIp       string `json:"CustomerOwnedIp,omitempty" ec2:"query=CustomerOwnedIp,xml=customerOwnedIp"`
+	CustomerOwnedIpv4Pool string `json:"CustomerOwnedIpv4Pool,omitempty" ec2:"query=CustomerOwnedIpv4Pool,xml=customerOwnedIpv4Pool"`
+	CarrierIp             string `json:"CarrierIp,omitempty" ec2:"query=CarrierIp,xml=carrierIp"`
+}
+
 // AssignPrivateIpAddressesRequest is the request of action AssignPrivateIpAddresses.
 type AssignPrivateIpAddressesRequest struct {
 	AllowReassignment              *bool    `json:"AllowReassignment,omitempty" ec2:"query=AllowReassignment,xml=allowReassignment"`
@@ -41,6 +90,22 @@ type AssignPrivateIpAddressesResult struct {
 // AssignedPrivateIpAddress is the shape of that name.
 type AssignedPrivateIpAddress struct {
 	PrivateIpAddress string `json:"PrivateIpAddress,omitempty" ec2:"query=PrivateIpAddress,xml=privateIpAddress"`
+}
+
+// AssociateAddressRequest is the request of action AssociateAddress.
+type AssociateAddressRequest struct {
+	AllocationId       string `json:"AllocationId,omitempty" ec2:"query=AllocationId,xml=AllocationId"`
+	InstanceId         string `json:"InstanceId,omitempty" ec2:"query=InstanceId,xml=InstanceId"`
+	PublicIp           string `json:"PublicIp,omitempty" ec2:"query=PublicIp,xml=PublicIp"`
+	AllowReassociation *bool  `json:"AllowReassociation,omitempty" ec2:"query=AllowReassociation,xml=allowReassociation"`
+	DryRun             *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	NetworkInterfaceId string `json:"NetworkInterfaceId,omitempty" ec2:"query=NetworkInterfaceId,xml=networkInterfaceId"`
+	PrivateIpAddress   string `json:"PrivateIpAddress,omitempty" ec2:"query=PrivateIpAddress,xml=privateIpAddress"`
+}
+
+// AssociateAddressResult is the result of action AssociateAddress.
+type AssociateAddressResult struct {
+	AssociationId string `json:"AssociationId,omitempty" ec2:"query=AssociationId,xml=associationId"`
 }
 
 // AssociateRouteTableRequest is the request of action AssociateRouteTable.
@@ -76,6 +141,13 @@ type AssociateVpcCidrBlockResult struct {
 	Ipv6CidrBlockAssociation *VpcIpv6CidrBlockAssociation `json:"Ipv6CidrBlockAssociation,omitempty" ec2:"query=Ipv6CidrBlockAssociation,xml=ipv6CidrBlockAssociation"`
 	CidrBlockAssociation     *VpcCidrBlockAssociation     `json:"CidrBlockAssociation,omitempty" ec2:"query=CidrBlockAssociation,xml=cidrBlockAssociation"`
 	VpcId                    string                       `json:"VpcId,omitempty" ec2:"query=VpcId,xml=vpcId"`
+}
+
+// AttachInternetGatewayRequest is the request of action AttachInternetGateway.
+type AttachInternetGatewayRequest struct {
+	DryRun            *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	InternetGatewayId string `json:"InternetGatewayId,omitempty" ec2:"query=InternetGatewayId,xml=internetGatewayId,required"`
+	VpcId             string `json:"VpcId,omitempty" ec2:"query=VpcId,xml=vpcId,required"`
 }
 
 // AttachNetworkInterfaceRequest is the request of action AttachNetworkInterface.
@@ -184,6 +256,18 @@ type ConnectionTrackingSpecificationResponse struct {
 	TcpEstablishedTimeout *int32 `json:"TcpEstablishedTimeout,omitempty" ec2:"query=TcpEstablishedTimeout,xml=tcpEstablishedTimeout"`
 	UdpStreamTimeout      *int32 `json:"UdpStreamTimeout,omitempty" ec2:"query=UdpStreamTimeout,xml=udpStreamTimeout"`
 	UdpTimeout            *int32 `json:"UdpTimeout,omitempty" ec2:"query=UdpTimeout,xml=udpTimeout"`
+}
+
+// CreateInternetGatewayRequest is the request of action CreateInternetGateway.
+type CreateInternetGatewayRequest struct {
+	TagSpecifications []TagSpecification `json:"TagSpecifications,omitempty" ec2:"query=TagSpecification,xml=TagSpecification,item=item"`
+	DryRun            *bool              `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	VpcId             string             `json:"VpcId,omitempty" ec2:"own"`
+}
+
+// CreateInternetGatewayResult is the result of action CreateInternetGateway.
+type CreateInternetGatewayResult struct {
+	InternetGateway *InternetGateway `json:"InternetGateway,omitempty" ec2:"query=InternetGateway,xml=internetGateway"`
 }
 
 // CreateManagedPrefixListRequest is the request of action CreateManagedPrefixList.
@@ -315,19 +399,20 @@ type CreateSecurityGroupResult struct {
 
 // CreateSubnetRequest is the request of action CreateSubnet.
 type CreateSubnetRequest struct {
-	TagSpecifications  []TagSpecification `json:"TagSpecifications,omitempty" ec2:"query=TagSpecification,xml=TagSpecification,item=item"`
-	AvailabilityZone   string             `json:"AvailabilityZone,omitempty" ec2:"query=AvailabilityZone,xml=AvailabilityZone"`
-	AvailabilityZoneId string             `json:"AvailabilityZoneId,omitempty" ec2:"query=AvailabilityZoneId,xml=AvailabilityZoneId"`
-	CidrBlock          string             `json:"CidrBlock,omitempty" ec2:"query=CidrBlock,xml=CidrBlock"`
-	Ipv6CidrBlock      string             `json:"Ipv6CidrBlock,omitempty" ec2:"query=Ipv6CidrBlock,xml=Ipv6CidrBlock"`
-	OutpostArn         string             `json:"OutpostArn,omitempty" ec2:"query=OutpostArn,xml=OutpostArn"`
-	VpcId              string             `json:"VpcId,omitempty" ec2:"query=VpcId,xml=VpcId,required"`
-	DryRun             *bool              `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
-	Ipv6Native         *bool              `json:"Ipv6Native,omitempty" ec2:"query=Ipv6Native,xml=Ipv6Native"`
-	Ipv4IpamPoolId     string             `json:"Ipv4IpamPoolId,omitempty" ec2:"query=Ipv4IpamPoolId,xml=Ipv4IpamPoolId"`
-	Ipv4NetmaskLength  *int32             `json:"Ipv4NetmaskLength,omitempty" ec2:"query=Ipv4NetmaskLength,xml=Ipv4NetmaskLength"`
-	Ipv6IpamPoolId     string             `json:"Ipv6IpamPoolId,omitempty" ec2:"query=Ipv6IpamPoolId,xml=Ipv6IpamPoolId"`
-	Ipv6NetmaskLength  *int32             `json:"Ipv6NetmaskLength,omitempty" ec2:"query=Ipv6NetmaskLength,xml=Ipv6NetmaskLength"`
+	TagSpecifications   []TagSpecification `json:"TagSpecifications,omitempty" ec2:"query=TagSpecification,xml=TagSpecification,item=item"`
+	AvailabilityZone    string             `json:"AvailabilityZone,omitempty" ec2:"query=AvailabilityZone,xml=AvailabilityZone"`
+	AvailabilityZoneId  string             `json:"AvailabilityZoneId,omitempty" ec2:"query=AvailabilityZoneId,xml=AvailabilityZoneId"`
+	CidrBlock           string             `json:"CidrBlock,omitempty" ec2:"query=CidrBlock,xml=CidrBlock"`
+	Ipv6CidrBlock       string             `json:"Ipv6CidrBlock,omitempty" ec2:"query=Ipv6CidrBlock,xml=Ipv6CidrBlock"`
+	OutpostArn          string             `json:"OutpostArn,omitempty" ec2:"query=OutpostArn,xml=OutpostArn"`
+	VpcId               string             `json:"VpcId,omitempty" ec2:"query=VpcId,xml=VpcId,required"`
+	DryRun              *bool              `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	Ipv6Native          *bool              `json:"Ipv6Native,omitempty" ec2:"query=Ipv6Native,xml=Ipv6Native"`
+	Ipv4IpamPoolId      string             `json:"Ipv4IpamPoolId,omitempty" ec2:"query=Ipv4IpamPoolId,xml=Ipv4IpamPoolId"`
+	Ipv4NetmaskLength   *int32             `json:"Ipv4NetmaskLength,omitempty" ec2:"query=Ipv4NetmaskLength,xml=Ipv4NetmaskLength"`
+	Ipv6IpamPoolId      string             `json:"Ipv6IpamPoolId,omitempty" ec2:"query=Ipv6IpamPoolId,xml=Ipv6IpamPoolId"`
+	Ipv6NetmaskLength   *int32             `json:"Ipv6NetmaskLength,omitempty" ec2:"query=Ipv6NetmaskLength,xml=Ipv6NetmaskLength"`
+	MapPublicIpOnLaunch *bool              `json:"MapPublicIpOnLaunch,omitempty" ec2:"own"`
 }
 
 // CreateSubnetResult is the result of action CreateSubnet.
@@ -362,6 +447,12 @@ type CreateVpcRequest struct {
 // CreateVpcResult is the result of action CreateVpc.
 type CreateVpcResult struct {
 	Vpc *Vpc `json:"Vpc,omitempty" ec2:"query=Vpc,xml=vpc"`
+}
+
+// DeleteInternetGatewayRequest is the request of action DeleteInternetGateway.
+type DeleteInternetGatewayRequest struct {
+	DryRun            *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	InternetGatewayId string `json:"InternetGatewayId,omitempty" ec2:"query=InternetGatewayId,xml=internetGatewayId,required"`
 }
 
 // DeleteManagedPrefixListRequest is the request of action DeleteManagedPrefixList.
@@ -453,6 +544,34 @@ type DescribeAccountAttributesResult struct {
 	AccountAttributes []AccountAttribute `json:"AccountAttributes" ec2:"query=AccountAttributeSet,xml=accountAttributeSet,item=item"`
 }
 
+// DescribeAddressesAttributeRequest is the request of action DescribeAddressesAttribute.
+type DescribeAddressesAttributeRequest struct {
+	AllocationIds []string `json:"AllocationIds,omitempty" ec2:"query=AllocationId,xml=AllocationId,item=item"`
+	Attribute     string   `json:"Attribute,omitempty" ec2:"query=Attribute,xml=Attribute,enum=AddressAttributeName"`
+	NextToken     string   `json:"NextToken,omitempty" ec2:"query=NextToken,xml=NextToken"`
+	MaxResults    *int32   `json:"MaxResults,omitempty" ec2:"query=MaxResults,xml=MaxResults,min=1,max=1000"`
+	DryRun        *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+}
+
+// DescribeAddressesAttributeResult is the result of action DescribeAddressesAttribute.
+type DescribeAddressesAttributeResult struct {
+	Addresses []AddressAttribute `json:"Addresses,omitempty" ec2:"query=AddressSet,xml=addressSet,item=item"`
+	NextToken string             `json:"NextToken,omitempty" ec2:"query=NextToken,xml=nextToken"`
+}
+
+// DescribeAddressesRequest is the request of action DescribeAddresses.
+type DescribeAddressesRequest struct {
+	Filters       []Filter `json:"Filters,omitempty" ec2:"query=Filter,xml=Filter,item=Filter"`
+	PublicIps     []string `json:"PublicIps,omitempty" ec2:"query=PublicIp,xml=PublicIp,item=PublicIp"`
+	AllocationIds []string `json:"AllocationIds,omitempty" ec2:"query=AllocationId,xml=AllocationId,item=AllocationId"`
+	DryRun        *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+}
+
+// DescribeAddressesResult is the result of action DescribeAddresses.
+type DescribeAddressesResult struct {
+	Addresses []Address `json:"Addresses" ec2:"query=AddressesSet,xml=addressesSet,item=item"`
+}
+
 // DescribeAvailabilityZonesRequest is the request of action DescribeAvailabilityZones.
 type DescribeAvailabilityZonesRequest struct {
 	Filters              []Filter `json:"Filters,omitempty" ec2:"query=Filter,xml=Filter,item=Filter"`
@@ -480,6 +599,21 @@ type DescribeInstancesRequest struct {
 type DescribeInstancesResult struct {
 	Reservations []Reservation `json:"Reservations" ec2:"query=ReservationSet,xml=reservationSet,item=item"`
 	NextToken    string        `json:"NextToken,omitempty" ec2:"query=NextToken,xml=nextToken"`
+}
+
+// DescribeInternetGatewaysRequest is the request of action DescribeInternetGateways.
+type DescribeInternetGatewaysRequest struct {
+	Filters            []Filter `json:"Filters,omitempty" ec2:"query=Filter,xml=Filter,item=Filter"`
+	DryRun             *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	InternetGatewayIds []string `json:"InternetGatewayIds,omitempty" ec2:"query=InternetGatewayId,xml=internetGatewayId,item=item"`
+	NextToken          string   `json:"NextToken,omitempty" ec2:"query=NextToken,xml=NextToken"`
+	MaxResults         *int32   `json:"MaxResults,omitempty" ec2:"query=MaxResults,xml=MaxResults,min=5,max=1000"`
+}
+
+// DescribeInternetGatewaysResult is the result of action DescribeInternetGateways.
+type DescribeInternetGatewaysResult struct {
+	InternetGateways []InternetGateway `json:"InternetGateways" ec2:"query=InternetGatewaySet,xml=internetGatewaySet,item=item"`
+	NextToken        string            `json:"NextToken,omitempty" ec2:"query=NextToken,xml=nextToken"`
 }
 
 // DescribeManagedPrefixListsRequest is the request of action DescribeManagedPrefixLists.
@@ -677,11 +811,25 @@ type DescribeVpcsResult struct {
 	NextToken string `json:"NextToken,omitempty" ec2:"query=NextToken,xml=nextToken"`
 }
 
+// DetachInternetGatewayRequest is the request of action DetachInternetGateway.
+type DetachInternetGatewayRequest struct {
+	DryRun            *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	InternetGatewayId string `json:"InternetGatewayId,omitempty" ec2:"query=InternetGatewayId,xml=internetGatewayId,required"`
+	VpcId             string `json:"VpcId,omitempty" ec2:"query=VpcId,xml=vpcId,required"`
+}
+
 // DetachNetworkInterfaceRequest is the request of action DetachNetworkInterface.
 type DetachNetworkInterfaceRequest struct {
 	AttachmentId string `json:"AttachmentId,omitempty" ec2:"query=AttachmentId,xml=attachmentId,required"`
 	DryRun       *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
 	Force        *bool  `json:"Force,omitempty" ec2:"query=Force,xml=force"`
+}
+
+// DisassociateAddressRequest is the request of action DisassociateAddress.
+type DisassociateAddressRequest struct {
+	AssociationId string `json:"AssociationId,omitempty" ec2:"query=AssociationId,xml=AssociationId"`
+	PublicIp      string `json:"PublicIp,omitempty" ec2:"query=PublicIp,xml=PublicIp"`
+	DryRun        *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
 }
 
 // DisassociateRouteTableRequest is the request of action DisassociateRouteTable.
@@ -855,6 +1003,20 @@ type InstancePrivateIpAddress struct {
 type InstanceState struct {
 	Code *int32 `json:"Code,omitempty" ec2:"query=Code,xml=code"`
 	Name string `json:"Name,omitempty" ec2:"query=Name,xml=name,enum=InstanceStateName"`
+}
+
+// InternetGateway is the shape of that name.
+type InternetGateway struct {
+	Attachments       []InternetGatewayAttachment `json:"Attachments,omitempty" ec2:"query=AttachmentSet,xml=attachmentSet,item=item"`
+	InternetGatewayId string                      `json:"InternetGatewayId,omitempty" ec2:"query=InternetGatewayId,xml=internetGatewayId"`
+	OwnerId           string                      `json:"OwnerId,omitempty" ec2:"query=OwnerId,xml=ownerId"`
+	Tags              []Tag                       `json:"Tags,omitempty" ec2:"query=TagSet,xml=tagSet,item=item"`
+}
+
+// InternetGatewayAttachment is the shape of that name.
+type InternetGatewayAttachment struct {
+	State string `json:"State,omitempty" ec2:"query=State,xml=state,enum=AttachmentStatus"`
+	VpcId string `json:"VpcId,omitempty" ec2:"query=VpcId,xml=vpcId"`
 }
 
 // IpPermission is the shape of that name.
@@ -1140,6 +1302,13 @@ type PropagatingVgw struct {
 	GatewayId string `json:"GatewayId,omitempty" ec2:"query=GatewayId,xml=gatewayId"`
 }
 
+// PtrUpdateStatus is the shape of that name.
+type PtrUpdateStatus struct {
+	Value  string `json:"Value,omitempty" ec2:"query=Value,xml=value"`
+	Status string `json:"Status,omitempty" ec2:"query=Status,xml=status"`
+	Reason string `json:"Reason,omitempty" ec2:"query=Reason,xml=reason"`
+}
+
 // ReferencedSecurityGroup is the shape of that name.
 type ReferencedSecurityGroup struct {
 	GroupId                string `json:"GroupId,omitempty" ec2:"query=GroupId,xml=groupId"`
@@ -1154,6 +1323,14 @@ type Region struct {
 	Endpoint    string `json:"Endpoint,omitempty" ec2:"query=RegionEndpoint,xml=regionEndpoint"`
 	RegionName  string `json:"RegionName,omitempty" ec2:"query=RegionName,xml=regionName"`
 	OptInStatus string `json:"OptInStatus,omitempty" ec2:"query=OptInStatus,xml=optInStatus"`
+}
+
+// ReleaseAddressRequest is the request of action ReleaseAddress.
+type ReleaseAddressRequest struct {
+	AllocationId       string `json:"AllocationId,omitempty" ec2:"query=AllocationId,xml=AllocationId"`
+	PublicIp           string `json:"PublicIp,omitempty" ec2:"query=PublicIp,xml=PublicIp"`
+	NetworkBorderGroup string `json:"NetworkBorderGroup,omitempty" ec2:"query=NetworkBorderGroup,xml=NetworkBorderGroup"`
+	DryRun             *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
 }
 
 // RemovePrefixListEntry is the shape of that name.
@@ -1536,11 +1713,17 @@ type VpcIpv6CidrBlockAssociation struct {
 	Ipv6Pool           string             `json:"Ipv6Pool,omitempty" ec2:"query=Ipv6Pool,xml=ipv6Pool"`
 }
 
+// AttachInternetGatewayResult is the empty result of action AttachInternetGateway.
+type AttachInternetGatewayResult struct{}
+
 // CreateNetworkAclEntryResult is the empty result of action CreateNetworkAclEntry.
 type CreateNetworkAclEntryResult struct{}
 
 // CreateTagsResult is the empty result of action CreateTags.
 type CreateTagsResult struct{}
+
+// DeleteInternetGatewayResult is the empty result of action DeleteInternetGateway.
+type DeleteInternetGatewayResult struct{}
 
 // DeleteNetworkAclResult is the empty result of action DeleteNetworkAcl.
 type DeleteNetworkAclResult struct{}
@@ -1569,8 +1752,14 @@ type DeleteTagsResult struct{}
 // DeleteVpcResult is the empty result of action DeleteVpc.
 type DeleteVpcResult struct{}
 
+// DetachInternetGatewayResult is the empty result of action DetachInternetGateway.
+type DetachInternetGatewayResult struct{}
+
 // DetachNetworkInterfaceResult is the empty result of action DetachNetworkInterface.
 type DetachNetworkInterfaceResult struct{}
+
+// DisassociateAddressResult is the empty result of action DisassociateAddress.
+type DisassociateAddressResult struct{}
 
 // DisassociateRouteTableResult is the empty result of action DisassociateRouteTable.
 type DisassociateRouteTableResult struct{}
@@ -1583,6 +1772,9 @@ type ModifySubnetAttributeResult struct{}
 
 // ModifyVpcAttributeResult is the empty result of action ModifyVpcAttribute.
 type ModifyVpcAttributeResult struct{}
+
+// ReleaseAddressResult is the empty result of action ReleaseAddress.
+type ReleaseAddressResult struct{}
 
 // ReplaceNetworkAclEntryResult is the empty result of action ReplaceNetworkAclEntry.
 type ReplaceNetworkAclEntryResult struct{}

@@ -16,17 +16,18 @@ type AccessKey struct {
 
 // AttachWorkloadRequest is the request of action AttachWorkload.
 type AttachWorkloadRequest struct {
-	Target             string   `json:"Target,omitempty" ec2:"query=Target,xml=Target,required"`
-	SubnetId           string   `json:"SubnetId,omitempty" ec2:"query=SubnetId,xml=SubnetId"`
-	Groups             []string `json:"Groups,omitempty" ec2:"query=SecurityGroupId,xml=SecurityGroupId,item=SecurityGroupId"`
-	PrivateIpAddress   string   `json:"PrivateIpAddress,omitempty" ec2:"query=PrivateIpAddress,xml=PrivateIpAddress"`
-	Name               string   `json:"Name,omitempty" ec2:"query=Name,xml=Name"`
-	InterfaceName      string   `json:"InterfaceName,omitempty" ec2:"query=InterfaceName,xml=InterfaceName"`
-	NoDefaultRoute     *bool    `json:"NoDefaultRoute,omitempty" ec2:"query=NoDefaultRoute,xml=NoDefaultRoute"`
-	NetworkInterfaceId string   `json:"NetworkInterfaceId,omitempty" ec2:"query=NetworkInterfaceId,xml=NetworkInterfaceId"`
-	Keep               *bool    `json:"Keep,omitempty" ec2:"query=Keep,xml=Keep"`
-	ClientToken        string   `json:"ClientToken,omitempty" ec2:"query=ClientToken,xml=ClientToken"`
-	DryRun             *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	Target                   string   `json:"Target,omitempty" ec2:"query=Target,xml=Target,required"`
+	SubnetId                 string   `json:"SubnetId,omitempty" ec2:"query=SubnetId,xml=SubnetId"`
+	Groups                   []string `json:"Groups,omitempty" ec2:"query=SecurityGroupId,xml=SecurityGroupId,item=SecurityGroupId"`
+	PrivateIpAddress         string   `json:"PrivateIpAddress,omitempty" ec2:"query=PrivateIpAddress,xml=PrivateIpAddress"`
+	Name                     string   `json:"Name,omitempty" ec2:"query=Name,xml=Name"`
+	InterfaceName            string   `json:"InterfaceName,omitempty" ec2:"query=InterfaceName,xml=InterfaceName"`
+	NoDefaultRoute           *bool    `json:"NoDefaultRoute,omitempty" ec2:"query=NoDefaultRoute,xml=NoDefaultRoute"`
+	NetworkInterfaceId       string   `json:"NetworkInterfaceId,omitempty" ec2:"query=NetworkInterfaceId,xml=NetworkInterfaceId"`
+	Keep                     *bool    `json:"Keep,omitempty" ec2:"query=Keep,xml=Keep"`
+	AssociatePublicIpAddress *bool    `json:"AssociatePublicIpAddress,omitempty" ec2:"query=AssociatePublicIpAddress,xml=AssociatePublicIpAddress"`
+	ClientToken              string   `json:"ClientToken,omitempty" ec2:"query=ClientToken,xml=ClientToken"`
+	DryRun                   *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
 }
 
 // AttachWorkloadResult is the result of action AttachWorkload.
@@ -176,6 +177,7 @@ type Drift struct {
 // Drop is the shape of that name.
 type Drop struct {
 	NetworkInterfaceId string `json:"NetworkInterfaceId,omitempty" ec2:"query=NetworkInterfaceId,xml=networkInterfaceId"`
+	InternetGatewayId  string `json:"InternetGatewayId,omitempty" ec2:"query=InternetGatewayId,xml=internetGatewayId"`
 	Stage              string `json:"Stage,omitempty" ec2:"query=Stage,xml=stage"`
 	Reason             string `json:"Reason,omitempty" ec2:"query=Reason,xml=reason"`
 	RuleId             string `json:"RuleId,omitempty" ec2:"query=RuleId,xml=ruleId"`

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"sync"
 
 	"github.com/vpcfabric/vpc/dataplane/nl"
@@ -18,7 +19,7 @@ type Op struct {
 	// Verb is "list", "put" or "delete".
 	Verb string
 	// Kind is the driver: "namespace", "sysctl", "link", "port", "address",
-	// "up", "neighbour", "fdb" or "workload".
+	// "up", "neighbour", "fdb", "workload", "edge", "forwarding" or "host route".
 	Kind string
 	// Object is the key as text; empty for a listing.
 	Object string
@@ -42,6 +43,10 @@ type Kernel struct {
 	neighbours map[nl.NeighbourKey]spec.MAC
 	fdb        map[nl.FDBKey]int
 	workloads  map[int]nl.Workload
+
+	edges      map[nl.LinkKey]nl.Edge
+	forwarding map[string]bool
+	hostRoutes map[netip.Prefix]nl.HostRoute
 }
 
 // Fail makes each call ask f first; an error of f is the call's result, and
@@ -81,6 +86,28 @@ func (k *Kernel) Drivers() nl.Drivers {
 			needs: func(key nl.FDBKey, index int) error { return k.needsLink(key.Netns, index) }},
 		Workloads: &driver[int, nl.Workload]{k: k, kind: "workload", m: &k.workloads, needs: k.needsPort},
 	}
+}
+
+// Outside returns drivers of the host's own namespace.
+func (k *Kernel) Outside() nl.OutsideDrivers {
+	return nl.OutsideDrivers{
+		Edges: &driver[nl.LinkKey, nl.Edge]{k: k, kind: "edge", m: &k.edges,
+			needs: func(key nl.LinkKey, _ nl.Edge) error { return k.needsLink(key.Netns, key.Index) }},
+		Forwarding: &driver[string, bool]{k: k, kind: "forwarding", m: &k.forwarding},
+		Routes:     &driver[netip.Prefix, nl.HostRoute]{k: k, kind: "host route", m: &k.hostRoutes, needs: k.needsEdge},
+	}
+}
+
+func (k *Kernel) needsEdge(_ netip.Prefix, v nl.HostRoute) error {
+	for _, e := range k.edges {
+		if e.Name == v.Device {
+			return nil
+		}
+	}
+	if v.Device == "" {
+		return nil
+	}
+	return fmt.Errorf("no edge %s", v.Device)
 }
 
 func (k *Kernel) needsNetns(name string) error {
@@ -123,6 +150,8 @@ func (k *Kernel) collect() {
 	maps.DeleteFunc(k.neighbours, func(key nl.NeighbourKey, _ spec.MAC) bool { return k.needsLink(key.Netns, key.Index) != nil })
 	maps.DeleteFunc(k.fdb, func(key nl.FDBKey, index int) bool { return k.needsLink(key.Netns, index) != nil })
 	maps.DeleteFunc(k.workloads, func(index int, v nl.Workload) bool { return k.needsPort(index, v) != nil })
+	maps.DeleteFunc(k.edges, func(key nl.LinkKey, _ nl.Edge) bool { return k.needsLink(key.Netns, key.Index) != nil })
+	maps.DeleteFunc(k.hostRoutes, func(dest netip.Prefix, v nl.HostRoute) bool { return k.needsEdge(dest, v) != nil })
 }
 
 // driver is one kind: a map in the kernel and what its objects depend on.

@@ -3,6 +3,7 @@ package nltest_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"testing"
 
 	"github.com/vpcfabric/vpc/dataplane/nl"
@@ -74,5 +75,35 @@ func TestFailsOnDemand(t *testing.T) {
 	}
 	if w := k.Writes(); len(w) != 1 || w[0].String() != "put namespace s" {
 		t.Fatalf("%v", w)
+	}
+}
+
+func TestOutsideHangsOnTheInside(t *testing.T) {
+	var k nltest.Kernel
+	d, o := k.Drivers(), k.Outside()
+	key, one, pool := nl.LinkKey{Netns: "s", Index: 2}, netip.MustParsePrefix("198.18.0.7/32"), netip.MustParsePrefix("198.18.0.0/24")
+	if o.Edges.Put(ctx, key, nl.Edge{Name: "e"}) == nil {
+		t.Fatal("an edge without a pair")
+	}
+	if o.Routes.Put(ctx, one, nl.HostRoute{Device: "e"}) == nil {
+		t.Fatal("a route over an edge that is not there")
+	}
+	for _, err := range []error{
+		d.Namespaces.Put(ctx, "s", struct{}{}),
+		d.Links.Put(ctx, key, nl.Link{Kind: nl.Veth}),
+		o.Edges.Put(ctx, key, nl.Edge{Name: "e"}),
+		o.Forwarding.Put(ctx, "eth0", true),
+		o.Routes.Put(ctx, one, nl.HostRoute{Device: "e"}),
+		o.Routes.Put(ctx, pool, nl.HostRoute{}),
+		d.Links.Delete(ctx, key),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	edges, _ := o.Edges.Observe(ctx, nil)
+	routes, _ := o.Routes.Observe(ctx, nil)
+	if _, kept := routes[pool]; len(edges) != 0 || len(routes) != 1 || !kept {
+		t.Fatalf("after the pair: %v, %v", edges, routes)
 	}
 }

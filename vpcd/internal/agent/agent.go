@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -59,8 +60,11 @@ type Resolver interface {
 
 // Config of one agent.
 type Config struct {
-	Host     string
-	MTU      int
+	Host string
+	MTU  int
+	// PublicPools and PublicAllow are for the planner: see plan.Facts.
+	PublicPools, PublicAllow []netip.Prefix
+
 	Version  string
 	Kernel   Kernel
 	Source   Source
@@ -331,7 +335,7 @@ func (a *Agent) facts(ctx context.Context, w *record.World) (f plan.Facts, remov
 	before, doubts := a.places, a.doubts
 	a.mu.Unlock()
 	lost := map[string]string{}
-	f = plan.Facts{Host: a.cfg.Host, MTU: a.cfg.MTU, Places: map[string]plan.Place{}}
+	f = plan.Facts{Host: a.cfg.Host, MTU: a.cfg.MTU, PublicPools: a.cfg.PublicPools, PublicAllow: a.cfg.PublicAllow, Places: map[string]plan.Place{}}
 	engines := targets(w, a.cfg.Host)
 	for _, target := range slices.Sorted(maps.Keys(engines)) {
 		p, err := a.cfg.Resolver.Locate(ctx, target, engines[target])

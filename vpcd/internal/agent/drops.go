@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/vpcfabric/vpc/dataplane"
 	"github.com/vpcfabric/vpc/dataplane/spec"
@@ -53,7 +54,7 @@ func (l *Local) Drops(_ context.Context, interfaces []string) ([]api.Drop, error
 	return drops(counts), nil
 }
 
-// names are the interfaces of this host by index, and the rules of security
+// names are the interfaces and gateways of this host by index, and the rules of security
 // groups by number.
 func (l *Local) names() (map[spec.ENI]string, map[uint32]string) {
 	l.agent.mu.Lock()
@@ -90,10 +91,13 @@ func drops(counts map[dropName]dropCount) []api.Drop {
 			cmp.Compare(counts[a].number, counts[b].number), cmp.Compare(a.rule, b.rule))
 	}) {
 		c := counts[at]
-		out = append(out, api.Drop{
-			NetworkInterfaceId: at.eni, Stage: at.stage, Reason: at.reason, RuleId: at.rule,
-			Packets: api.Ptr(int64(c.packets)), Bytes: api.Ptr(int64(c.bytes)),
-		})
+		d := api.Drop{Stage: at.stage, Reason: at.reason, RuleId: at.rule, Packets: api.Ptr(int64(c.packets)), Bytes: api.Ptr(int64(c.bytes))}
+		if strings.HasPrefix(at.eni, "igw-") {
+			d.InternetGatewayId = at.eni
+		} else {
+			d.NetworkInterfaceId = at.eni
+		}
+		out = append(out, d)
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -63,9 +64,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{store: storetest.Open(t, record.Decode)}
 	w.handlers = service.New(service.Config{
 		Store: w.store, Host: anyWorkload{}, HostName: "h1", Region: region, Limits: limits,
-		Gateways: func(_ store.Reader, c service.Caller, _, id string) (attached, found bool) {
-			return id == gatewayOf(c.Account), id == gatewayOf(c.Account)
-		},
+		PublicPools: []netip.Prefix{netip.MustParsePrefix("198.18.0.0/24")},
 	}).Handlers()
 	l, err := wire.ListenEC2("127.0.0.1:0", "", "")
 	if err != nil {
@@ -87,9 +86,6 @@ func newWorld(t *testing.T) *world {
 	})
 	return w
 }
-
-// gatewayOf is an internet gateway that is attached to every VPC of an account.
-func gatewayOf(account string) string { return "igw-00000" + account }
 
 // as is this world for one account.
 func (w *world) as(account string) endpoint {
@@ -144,7 +140,7 @@ type names map[string]string
 // furnish makes what testdata/world.txt says, and a workload, for an account.
 func (w *world) furnish(t *testing.T, account string) names {
 	t.Helper()
-	n := names{"zone": region + "a", "account": account, "igw": gatewayOf(account)}
+	n := names{"zone": region + "a", "account": account}
 	text, err := os.ReadFile("testdata/world.txt")
 	if err != nil {
 		t.Fatal(err)

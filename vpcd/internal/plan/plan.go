@@ -37,6 +37,9 @@ type Facts struct {
 	Host string
 	// MTU of links inside VPCs, in bytes.
 	MTU int
+	// PublicPools are where public addresses come from, and PublicAllow what else
+	// than the internet lies behind gateways.
+	PublicPools, PublicAllow []netip.Prefix
 	// Places of workloads by canonical target; one that is gone is absent.
 	Places map[string]Place
 }
@@ -44,7 +47,7 @@ type Facts struct {
 // Plan is the spec and the names behind its numbers.
 type Plan struct {
 	Spec *spec.Host
-	// Names of interfaces by index.
+	// Names of interfaces by index, and of internet gateways by what stands for them.
 	Names map[spec.ENI]string
 	// Gone are interfaces whose workload is not there.
 	Gone []string
@@ -62,6 +65,8 @@ type builder struct {
 	acls     acls
 	// routed are the routes of each table that was met: its subnets share them.
 	routed map[string]*routed
+	// connected are the internet gateways of VPCs that have one.
+	connected map[string]string
 	// merged are the rules of each set of groups that was met: interfaces with
 	// the same groups share them, and lists can be long.
 	merged map[spec.Groups]merged
@@ -79,13 +84,14 @@ type wiring struct {
 
 // Build plans one host.
 func Build(w *record.World, f Facts) Plan {
-	b := &builder{w: w, f: f, doubtful: doubtful(w), tables: tablesOf(w), acls: aclsOf(w), merged: map[spec.Groups]merged{}, routed: map[string]*routed{}, Plan: Plan{
+	b := &builder{w: w, f: f, doubtful: doubtful(w), tables: tablesOf(w), acls: aclsOf(w), connected: connected(w), merged: map[spec.Groups]merged{}, routed: map[string]*routed{}, Plan: Plan{
 		Names: map[spec.ENI]string{},
 		Spec: &spec.Host{
 			Name: f.Host, Revision: w.Revision, MTU: f.MTU,
 			Subnets: map[spec.SubnetID]spec.Subnet{}, Ports: map[spec.ENI]spec.Port{},
 			Endpoints: map[spec.EndpointKey]spec.Endpoint{}, RuleSets: map[spec.RuleSetID]spec.RuleSet{},
 			Routes: map[spec.RouteKey]spec.Route{}, Known: map[spec.ENI]bool{}, Gone: map[spec.ENI]bool{},
+			Edges: map[spec.VPC]spec.Edge{}, Public: map[netip.Addr]spec.Public{}, Pools: pools(f.PublicPools), Allowed: allowed(f.PublicAllow),
 			Cuts: cuts(w),
 		},
 	}}
@@ -144,7 +150,10 @@ func (b *builder) attached(id string, n *record.NetworkInterface) error {
 		return err
 	}
 	x.port.Table = x.routes.table
-	return b.enter(spec.ENI(n.Index), x)
+	if err := b.enter(spec.ENI(n.Index), x); err != nil {
+		return err
+	}
+	return b.public(n, x)
 }
 
 // enter adds an interface to the spec, all of it or nothing.

@@ -3,6 +3,7 @@ package plan
 import (
 	"flag"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,6 +58,27 @@ var golden = map[string]func() *world{
 		delete(w.facts.Places, gone.Attached.Target)
 		w.Tombstones["eni-deleted"] = &record.Tombstone{Index: 77}
 		w.Tombstones["vpc-deleted"] = &record.Tombstone{Index: 78}
+		return w
+	},
+	"public_addresses": func() *world {
+		w := web()
+		w.gateway("a", "a")
+		w.facts.PublicPools = []netip.Prefix{netip.MustParsePrefix("198.18.0.0/24"), netip.MustParsePrefix("203.0.113.64/28")}
+		w.facts.PublicAllow = []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")}
+		for _, dest := range []string{"0.0.0.0/0", "198.51.100.0/24", "169.254.169.0/24"} {
+			w.Tables["rtb-a-main"].Table.Routes = append(w.Tables["rtb-a-main"].Table.Routes, api.Route{DestinationCidrBlock: dest, GatewayId: "igw-a"})
+		}
+		w.vpc("empty", "10.0.0.0/16")
+		w.gateway("empty", "empty")
+		public(w.Interfaces["eni-web"], 0, "198.18.0.2")
+		public(public(w.eni("two", "a1", "10.0.1.20,10.0.1.21", "a-default"), 0, "198.18.0.3"), 1, "198.18.0.4")
+		public(w.eni("elsewhere", "a1", "10.0.1.30", "a-default"), 0, "198.18.0.5").Attached.Host = "h2"
+		public(w.eni("free", "a1", "10.0.1.31", "a-default"), 0, "198.18.0.6").Attached = nil
+		public(w.eni("unlucky", "a1", "10.0.1.32", "a-default"), 0, "198.18.0.4")
+		public(w.eni("wrong", "a1", "10.0.1.33", "a-default"), 0, "2001:db8::1")
+		w.vpc("closed", "10.0.0.0/16")
+		w.subnet("c1", "closed", "10.0.1.0/24")
+		public(w.eni("no-gateway", "c1", "10.0.1.10", "closed-default"), 0, "198.18.0.7")
 		return w
 	},
 	"network_acls": func() *world {

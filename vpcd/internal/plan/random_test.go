@@ -2,7 +2,9 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -111,6 +113,9 @@ func someWorld(t *rapid.T) *world {
 			Associations: []api.NetworkAclAssociation{{SubnetId: someSubnet.Draw(t, "acl's")}},
 		}}
 	}
+	if rapid.Bool().Draw(t, "connected") {
+		w.gateway("1", "a")
+	}
 	for i := range rapid.IntRange(0, 6).Draw(t, "interfaces") {
 		id := fmt.Sprintf("eni-%d", i)
 		w.Interfaces[id] = someInterface(t, id, index(id))
@@ -138,6 +143,9 @@ func someInterface(t *rapid.T, id string, index uint32) *record.NetworkInterface
 	for range rapid.IntRange(0, 2).Draw(t, "extra") {
 		a := mostly(t, "extra", near.Draw(t, "extra"), someAddr)
 		n.Interface.PrivateIpAddresses = append(n.Interface.PrivateIpAddresses, api.NetworkInterfacePrivateIpAddress{PrivateIpAddress: a})
+		if rapid.Bool().Draw(t, "mapped") {
+			public(n, len(n.Interface.PrivateIpAddresses)-1, rapid.SampledFrom([]string{"198.18.0.2", "198.18.0.3", "198.18.0.4", "", "::1"}).Draw(t, "public"))
+		}
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "groups") {
 		g := mostly(t, "group", fmt.Sprintf("sg-%d", home+1), someGroup)
@@ -161,6 +169,7 @@ func TestRandomWorlds(t *testing.T) {
 		}
 		checkEndpoints(t, p.Spec)
 		checkPorts(t, w, p.Spec)
+		checkPublic(t, w, p.Spec)
 		checkAccounted(t, w, p)
 		planned += len(p.Spec.Ports)
 		refused += len(p.Problems)
@@ -232,6 +241,29 @@ func checkPorts(t *rapid.T, w *world, h *spec.Host) {
 	}
 }
 
+// checkPublic: a public address leads to an address of a port, in a VPC that has
+// a gateway, and there is an edge for each such VPC with a port and for no other.
+func checkPublic(t *rapid.T, w *world, h *spec.Host) {
+	edges := map[spec.VPC]spec.Edge{}
+	for _, port := range h.Ports {
+		if id := w.Interfaces[port.ID].Interface.VpcId; w.GatewayAttached("igw-1", id) {
+			edges[port.VPC] = spec.Edge{VPCID: id}
+		}
+	}
+	if !maps.Equal(edges, h.Edges) {
+		t.Fatalf("edges %v, want %v", h.Edges, edges)
+	}
+	for a, p := range h.Public {
+		port, ok := h.Ports[p.ENI]
+		if !ok || port.VPC != p.VPC || p.Private != port.Addr.Addr() && !slices.Contains(port.Extra.List(), p.Private) {
+			t.Fatalf("%s leads to %v, the port is %v", a, p, port)
+		}
+		if !w.GatewayAttached("igw-1", w.Interfaces[port.ID].Interface.VpcId) {
+			t.Fatalf("%s leads into a VPC without a gateway", a)
+		}
+	}
+}
+
 // checkACL: whatever the record says, the last rule denies everything, and there
 // is one rule of each number.
 func checkACL(t *rapid.T, h *spec.Host, id spec.RuleSetID) {
@@ -276,7 +308,9 @@ func checkAccounted(t *rapid.T, w *world, p Plan) {
 			t.Fatalf("%s is neither planned nor a problem:\n%s", id, render(p))
 		}
 	}
-	if have := len(p.Spec.Ports) + len(p.Gone) + len(p.Problems); have != want {
+	// An interface is planned without a public address that cannot be.
+	problems := slices.DeleteFunc(slices.Clone(p.Problems), func(s string) bool { return strings.Contains(s, "public address") })
+	if have := len(p.Spec.Ports) + len(p.Gone) + len(problems); have != want {
 		t.Fatalf("%d interfaces here, %d accounted for:\n%s", want, have, render(p))
 	}
 }

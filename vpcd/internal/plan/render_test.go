@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -33,6 +34,12 @@ func render(p Plan) string {
 	section(&b, "routes", h.Routes, func(k spec.RouteKey, r spec.Route) string {
 		return fmt.Sprintf("table %d %s %s", k.Table, k.Dest, map[spec.Target]string{spec.Local: "local", spec.Blackhole: "blackhole", spec.InternetGateway: "internet gateway"}[r.Target])
 	})
+	section(&b, "edges", h.Edges, func(v spec.VPC, e spec.Edge) string { return fmt.Sprintf("vpc %d %s", v, e.VPCID) })
+	section(&b, "public", h.Public, func(a netip.Addr, x spec.Public) string {
+		return fmt.Sprintf("%s -> vpc %d eni %d %s", a, x.VPC, x.ENI, x.Private)
+	})
+	section(&b, "pools", h.Pools, func(p netip.Prefix, x spec.Pool) string { return fmt.Sprintf("%s host %s", p, x.Host) })
+	section(&b, "allowed", h.Allowed, func(p netip.Prefix, _ bool) string { return p.String() })
 	section(&b, "cuts", h.Cuts, func(rule uint32, _ bool) string { return fmt.Sprintf("%08x", rule) })
 	lines(&b, "known", numbers(h.Known))
 	lines(&b, "deleted", numbers(h.Gone))

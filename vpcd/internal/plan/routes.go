@@ -120,15 +120,11 @@ func (b *builder) target(t *record.RouteTable, r api.Route) spec.Target {
 	switch {
 	case r.GatewayId == "local":
 		return spec.Local
-	case gatewayAttached(b.w, t.Table.VpcId, r.GatewayId):
+	case b.w.GatewayAttached(r.GatewayId, t.Table.VpcId):
 		return spec.InternetGateway
 	}
 	return spec.Blackhole
 }
-
-// gatewayAttached says whether an internet gateway is attached to a VPC. There
-// are no records of gateways.
-func gatewayAttached(*record.World, string, string) bool { return false }
 
 // tables finds the route table of a subnet without a look at all of them: a
 // plan asks once for each interface.

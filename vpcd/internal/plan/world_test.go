@@ -23,7 +23,7 @@ func newWorld() *world {
 		World: &record.World{
 			Revision: 7, Vpcs: map[string]*record.Vpc{}, Subnets: map[string]*record.Subnet{},
 			Interfaces: map[string]*record.NetworkInterface{}, Groups: map[string]*record.SecurityGroup{},
-			Tables: map[string]*record.RouteTable{}, Acls: map[string]*record.NetworkAcl{}, Lists: map[string]*record.PrefixList{}, Tombstones: map[string]*record.Tombstone{}, Revocations: map[string]*record.Revocation{},
+			Tables: map[string]*record.RouteTable{}, Acls: map[string]*record.NetworkAcl{}, Lists: map[string]*record.PrefixList{}, Gateways: map[string]*record.Gateway{}, Tombstones: map[string]*record.Tombstone{}, Revocations: map[string]*record.Revocation{},
 		},
 		facts: Facts{Host: "h1", MTU: 1450, Places: map[string]Place{}},
 	}
@@ -92,6 +92,19 @@ func (w *world) table(name, vpc, local string) *record.RouteTable {
 func (w *world) subnet(name, vpc, cidr string) {
 	id := "subnet-" + name
 	w.Subnets[id] = &record.Subnet{Subnet: api.Subnet{SubnetId: id, VpcId: "vpc-" + vpc, CidrBlock: cidr}, Index: w.index()}
+}
+
+// gateway makes an internet gateway, attached to the VPC.
+func (w *world) gateway(name, vpc string) {
+	g := &record.Gateway{Gateway: api.InternetGateway{InternetGatewayId: "igw-" + name}}
+	g.Gateway.Attachments = []api.InternetGatewayAttachment{{VpcId: "vpc-" + vpc}}
+	w.Gateways["igw-"+name] = g
+}
+
+// public gives the i-th address of an interface a public one.
+func public(n *record.NetworkInterface, i int, addr string) *record.NetworkInterface {
+	n.Interface.PrivateIpAddresses[i].Association = &api.NetworkInterfaceAssociation{PublicIp: addr}
+	return n
 }
 
 // list makes a prefix list of the account that all groups here belong to.

@@ -20,6 +20,9 @@ const (
 	Tables     = Root + "rtb/"
 	Acls       = Root + "acl/"
 	Lists      = Root + "pl/"
+	Gateways   = Root + "igw/"
+	Elastics   = Root + "eip/"
+	Publics    = Root + "public/" // + 8 hex digits, see PublicKey
 	Instances  = Root + "instance/"
 	Counters   = Root + "counter/"
 	Addresses  = Root + "address/" // + subnet id + "/" + 8 hex digits
@@ -42,7 +45,13 @@ func AddressKey(subnet string, a netip.Addr) string {
 	return fmt.Sprintf("%s%s/%02x%02x%02x%02x", Addresses, subnet, b[0], b[1], b[2], b[3])
 }
 
-// ParseAddressKey is the inverse of AddressKey.
+// PublicKey is the claim of one public address; keys sort as addresses do.
+func PublicKey(a netip.Addr) string {
+	b := a.As4()
+	return fmt.Sprintf("%s%02x%02x%02x%02x", Publics, b[0], b[1], b[2], b[3])
+}
+
+// ParseAddressKey is the inverse of AddressKey and of PublicKey.
 func ParseAddressKey(key string) (netip.Addr, error) {
 	b, err := hex.DecodeString(key[strings.LastIndexByte(key, '/')+1:])
 	if err == nil && len(b) != net4 {
@@ -79,6 +88,9 @@ var kinds = map[string]func() any{
 	"acl":       func() any { return new(NetworkAcl) },
 	"pl":        func() any { return new(PrefixList) },
 	"plrev":     func() any { return new(PrefixListRevision) },
+	"igw":       func() any { return new(Gateway) },
+	"eip":       func() any { return new(Elastic) },
+	"public":    func() any { return new(Public) },
 	"instance":  func() any { return new(Instance) },
 	"counter":   func() any { return new(Counter) },
 	"address":   func() any { return new(Address) },

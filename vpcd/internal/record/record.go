@@ -56,6 +56,9 @@ type Attachment struct {
 	Engine         string `json:",omitempty"`
 	IfName         string
 	NoDefaultRoute bool
+	// Public: while it lasts, the primary address has a public one, an automatic
+	// one where no elastic one takes its place.
+	Public bool `json:",omitempty"`
 	// ClientToken of the call that attached it, if any.
 	ClientToken string `json:",omitempty"`
 }
@@ -117,6 +120,33 @@ type PrefixListRevision struct {
 	Had []api.PrefixListEntry `json:",omitempty"`
 	// Lacked are the CIDRs that only the newer version has.
 	Lacked []string `json:",omitempty"`
+}
+
+// Gateway is an internet gateway; Gateway.Attachments has one entry or none.
+type Gateway struct{ Gateway api.InternetGateway }
+
+// AttachedTo says whether the gateway is that of a VPC. A gateway that is not
+// there is attached to none.
+func (g *Gateway) AttachedTo(vpc string) bool {
+	return g != nil && len(g.Gateway.Attachments) > 0 && g.Gateway.Attachments[0].VpcId == vpc
+}
+
+// Elastic is an elastic address. While it is associated, AssociationId,
+// NetworkInterfaceId and PrivateIpAddress say with what, and the interface's
+// private address has the same association: whoever writes one writes both.
+type Elastic struct {
+	Address api.Address
+	OwnerId string
+}
+
+// Public claims one public address, for everybody. A released claim stays, and
+// the revision of its release orders reuse.
+type Public struct {
+	// Holder is the elastic address, or the interface of an automatic one; empty
+	// once released.
+	Holder string `json:",omitempty"`
+	// Released is the store revision at its release; 0 while it is held.
+	Released int64 `json:",omitempty"`
 }
 
 // Instance is a workload that has at least one interface attached.

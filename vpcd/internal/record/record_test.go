@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/vpcfabric/vpc/vpcd/api"
 )
 
 // prefixes is one entry per kind. A kind that is missing here fails TestKinds.
@@ -17,7 +19,7 @@ var prefixes = map[string]any{
 	Vpcs: Vpc{}, Subnets: Subnet{}, Interfaces: NetworkInterface{}, Groups: SecurityGroup{}, Tables: RouteTable{},
 	Acls: NetworkAcl{}, Lists: PrefixList{}, Revisions: PrefixListRevision{}, Instances: Instance{}, Counters: Counter{},
 	Addresses: Address{}, Tombstones: Tombstone{}, Guards: Guard{}, Limits: Limit{}, Tokens: Token{}, AccessKeys: AccessKey{}, Revocations: Revocation{},
-	Statuses: HostStatus{},
+	Gateways: Gateway{}, Elastics: Elastic{}, Publics: Public{}, Statuses: HostStatus{},
 }
 
 func TestKinds(t *testing.T) {
@@ -155,6 +157,28 @@ func TestParseAddressKeyRefuses(t *testing.T) {
 func TestRevocationsOf(t *testing.T) {
 	if have := RevocationsOf("vpc-1", "sg-2"); have != Revocations+"vpc-1/sg-2/" {
 		t.Errorf("%q", have)
+	}
+}
+
+func TestPublicKeys(t *testing.T) {
+	a := netip.MustParseAddr("198.18.0.255")
+	if back, err := ParseAddressKey(PublicKey(a)); err != nil || back != a || PublicKey(a) != Publics+"c61200ff" {
+		t.Errorf("%s leads back to %s, %v", PublicKey(a), back, err)
+	}
+}
+
+func TestGatewayAttached(t *testing.T) {
+	w := World{Gateways: map[string]*Gateway{
+		"igw-1": {Gateway: api.InternetGateway{Attachments: []api.InternetGatewayAttachment{{VpcId: "vpc-1"}}}},
+		"igw-2": {},
+	}}
+	for _, tt := range []struct {
+		gateway, vpc string
+		want         bool
+	}{{"igw-1", "vpc-1", true}, {"igw-1", "vpc-2", false}, {"igw-2", "vpc-1", false}, {"igw-2", "", false}, {"igw-3", "vpc-1", false}} {
+		if have := w.GatewayAttached(tt.gateway, tt.vpc); have != tt.want {
+			t.Errorf("%s of %s: %t", tt.gateway, tt.vpc, have)
+		}
 	}
 }
 

@@ -10,7 +10,12 @@ type World struct {
 	Tables     map[string]*RouteTable
 	Acls       map[string]*NetworkAcl
 	Lists      map[string]*PrefixList
+	Gateways   map[string]*Gateway
 	Tombstones map[string]*Tombstone
 	// Revocations are by VPC, group and their own id, with slashes between.
 	Revocations map[string]*Revocation
 }
+
+// GatewayAttached says whether the internet gateway with this id is attached to
+// the VPC: a route to it leads out, and anything else drops.
+func (w *World) GatewayAttached(gateway, vpc string) bool { return w.Gateways[gateway].AttachedTo(vpc) }

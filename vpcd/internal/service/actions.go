@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"reflect"
 	"runtime/debug"
 
@@ -87,15 +88,6 @@ func (s *Service) Handlers() map[string]Handler {
 		"DeleteSubnet":                               action(s.deleteSubnet),
 		"DescribeSubnets":                            action(s.describeSubnets),
 		"ModifySubnetAttribute":                      action(s.modifySubnetAttribute),
-		"CreateRouteTable":                           action(s.createRouteTable),
-		"DeleteRouteTable":                           action(s.deleteRouteTable),
-		"DescribeRouteTables":                        action(s.describeRouteTables),
-		"AssociateRouteTable":                        action(s.associateRouteTable),
-		"DisassociateRouteTable":                     action(s.disassociateRouteTable),
-		"ReplaceRouteTableAssociation":               action(s.replaceRouteTableAssociation),
-		"CreateRoute":                                action(s.createRoute),
-		"ReplaceRoute":                               action(s.replaceRoute),
-		"DeleteRoute":                                action(s.deleteRoute),
 		"DescribeNetworkAcls":                        action(s.describeNetworkAcls),
 		"CreateNetworkAcl":                           action(s.createNetworkAcl),
 		"DeleteNetworkAcl":                           action(s.deleteNetworkAcl),
@@ -158,6 +150,7 @@ func (s *Service) Handlers() map[string]Handler {
 		"UpdateSecurityGroupRuleDescriptionsIngress": action(s.updateSecurityGroupRuleDescriptionsIngress),
 		"UpdateSecurityGroupRuleDescriptionsEgress":  action(s.updateSecurityGroupRuleDescriptionsEgress),
 	}
+	maps.Copy(table, s.routing())
 	for name, h := range table {
 		if !api.Actions[name].Mutates {
 			h = dryRead(h)

@@ -109,6 +109,7 @@ func checkAttachExisting(in *api.AttachWorkloadRequest) (*attachRequest, error) 
 		{"Groups", len(in.Groups) > 0},
 		{"PrivateIpAddress", in.PrivateIpAddress != ""},
 		{"Name", in.Name != ""},
+		{"AssociatePublicIpAddress", in.AssociatePublicIpAddress != nil},
 	} {
 		if p.given {
 			return nil, api.Errorf("InvalidParameterCombination", p.name, "%s cannot be combined with NetworkInterfaceId: the existing interface has its own", p.name)
@@ -173,12 +174,22 @@ func (c *change) attach(w host.Workload, req *attachRequest) (*record.NetworkInt
 	if err != nil {
 		return nil, err
 	}
+	index := freeDeviceIndex(siblings)
+	public, err := c.wantsPublic(req, index)
+	if err != nil {
+		return nil, err
+	}
+	if public {
+		if eni, err = c.automatic(eni); err != nil {
+			return nil, err
+		}
+	}
 	eni.DeleteOnDetach = req.spec != nil && !api.Val(req.Keep)
 	eni.Attached = &record.Attachment{
 		Host: c.hostName, Target: w.Target, Display: w.Display, Engine: w.Engine, IfName: w.IfName,
-		NoDefaultRoute: api.Val(req.NoDefaultRoute), ClientToken: req.ClientToken,
+		NoDefaultRoute: api.Val(req.NoDefaultRoute), Public: public, ClientToken: req.ClientToken,
 	}
-	c.bind(eni, instance, freeDeviceIndex(siblings))
+	c.bind(eni, instance, index)
 	c.remember(actionAttachWorkload, req.ClientToken, req.AttachWorkloadRequest, eni.Interface.NetworkInterfaceId)
 	return eni, nil
 }

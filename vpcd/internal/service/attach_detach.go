@@ -139,18 +139,19 @@ func ambiguous(target string, found []*record.Instance) error {
 	return e
 }
 
-// detach takes an interface off its workload and deletes or keeps it.
+// detach takes an interface off its workload and deletes or keeps it. One that
+// is kept keeps its elastic addresses.
 func (c *change) detach(eni *record.NetworkInterface, remove bool) {
 	c.forget(eni.Attached.ClientToken, actionAttachWorkload)
 	if remove {
 		c.removeInterface(eni)
 		return
 	}
-	next := *eni
+	next := c.withoutAutomatic(eni)
 	next.Attached, next.DeleteOnDetach = nil, false
 	next.Interface.Attachment = nil
 	next.Interface.Status = api.NetworkInterfaceStatusAvailable
-	c.putInterface(&next)
+	c.putInterface(next)
 }
 
 // settle writes the instance after a detachment: away with its last interface,

@@ -181,6 +181,7 @@ func checkInvariants(t testingT, sn *store.Snapshot) {
 	checkAcls(t, sn, subnets)
 	checkTables(t, sn, vpcs, subnets)
 	checkClaims(t, sn, subnets)
+	checkMapped(t, sn)
 }
 
 func checkSubnet(t testingT, s *record.Subnet, others map[string]*record.Subnet, vpcs map[string]*record.Vpc) {

@@ -74,7 +74,7 @@ var besideIDs = []string{"DescribeFlows", "DescribeSecurityGroups", "DescribeSec
 // bounds are their own in EC2.
 var (
 	noPage   = []int32{-1, 0, 1, 4, 1001}
-	noPageOf = map[string][]int32{"DescribeManagedPrefixLists": {-1, 0, 101}}
+	noPageOf = map[string][]int32{"DescribeManagedPrefixLists": {-1, 0, 101}, "DescribeAddressesAttribute": {-1, 0, 1001}}
 )
 
 // TestPaging: the pages together are the list, in its order; sizes and tokens
@@ -317,7 +317,7 @@ func testTagFilters(t *testing.T, l listing, s *side) {
 var ownIDs = map[string]string{
 	"DescribeVpcs": "VpcId", "DescribeSubnets": "SubnetId", "DescribeRouteTables": "RouteTableId", "DescribeNetworkAcls": "NetworkAclId",
 	"DescribeNetworkInterfaces": "NetworkInterfaceId", "DescribeSecurityGroups": "GroupId", "DescribeSecurityGroupRules": "SecurityGroupRuleId",
-	"DescribeManagedPrefixLists": "PrefixListId",
+	"DescribeManagedPrefixLists": "PrefixListId", "DescribeInternetGateways": "InternetGatewayId", "DescribeAddresses": "AllocationId",
 }
 
 func ownID(l listing, item string) string {

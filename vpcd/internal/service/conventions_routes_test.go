@@ -1,17 +1,6 @@
 package service
 
-import (
-	"github.com/vpcfabric/vpc/vpcd/api"
-	"github.com/vpcfabric/vpc/vpcd/internal/store"
-)
-
-// attachedTo are gateways by id, each attached to every VPC of its owner.
-func attachedTo(owners map[string]Caller) Gateways {
-	return func(_ store.Reader, c Caller, _, id string) (attached, found bool) {
-		owner, known := owners[id]
-		return known && owner == c, known && owner == c
-	}
-}
+import "github.com/vpcfabric/vpc/vpcd/api"
 
 // routeExamples are those of route tables.
 var routeExamples = []func(*side) any{

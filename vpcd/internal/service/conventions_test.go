@@ -142,6 +142,7 @@ var taggedAs = map[string]string{
 	"CreateVpc": "vpc", "CreateSubnet": "subnet", "CreateNetworkInterface": "network-interface", "CreateSecurityGroup": "security-group",
 	"AuthorizeSecurityGroupIngress": "security-group-rule", "AuthorizeSecurityGroupEgress": "security-group-rule",
 	"CreateNetworkAcl": "network-acl", "CreateManagedPrefixList": "prefix-list", "CreateRouteTable": "route-table",
+	"CreateInternetGateway": "internet-gateway", "AllocateAddress": "elastic-ip",
 }
 
 // withoutTags make something that has no tags in EC2 either.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/netip"
 	"reflect"
 	"regexp"
 	"slices"
@@ -28,7 +29,8 @@ type side struct {
 	vpc, subnet, group, rule, egressRule string
 	cidrAssociation, table, acl, key     string
 	list                                 string // named by a rule of group
-	gateway                              string // attached to all VPCs of the account
+	// gateway is attached to vpc, elastic free, and mapped associated with used.
+	gateway, elastic, mapped string
 	// free is available, used has a workload, and second is its other one.
 	free, used, second, instance, attachment string
 	target                                   string
@@ -51,11 +53,11 @@ func newSides(t *testing.T) (a, b *side) {
 	h := everything{&answers{confirmed: 1}, &workloads{missing: map[string]bool{}}}
 	bench := newSealedBench(t, func(c *Config) {
 		c.Host, c.HostName = h, "h1"
-		c.Limits = map[string]int64{"vpcs": unlimited, "subnets-per-vpc": unlimited, "sgs-per-eni": unlimited, "rules-per-sg": unlimited, "access-keys": unlimited, string(limitLists): unlimited, string(limitTables): unlimited}
-		c.Gateways = attachedTo(map[string]Caller{"igw-000000000000000a1": alice, "igw-000000000000000b0": bob})
+		c.PublicPools = []netip.Prefix{netip.MustParsePrefix("198.18.0.0/20")}
+		c.Limits = map[string]int64{"vpcs": unlimited, "subnets-per-vpc": unlimited, "sgs-per-eni": unlimited, "rules-per-sg": unlimited, "access-keys": unlimited, "igws": unlimited, "eips": unlimited, string(limitLists): unlimited, string(limitTables): unlimited}
 	})
 	bench.put(record.Statuses+"h1", &record.HostStatus{Host: api.Host{HostName: "h1", AppliedRevision: api.Ptr(int64(math.MaxInt64))}})
-	a, b = &side{bench: bench, who: alice, gateway: "igw-000000000000000a1"}, &side{bench: bench, who: bob, gateway: "igw-000000000000000b0"}
+	a, b = &side{bench: bench, who: alice}, &side{bench: bench, who: bob}
 	for _, s := range []*side{a, b} {
 		s.build()
 		for _, eni := range interfaceKind.list(bench.store.Snapshot(), s.who) {
@@ -97,7 +99,10 @@ func (s *side) build() {
 		s.newSubnet()
 		s.group = s.newGroup()
 		s.list = s.newList()
+		s.gateway = as[api.CreateInternetGatewayResult](s, &api.CreateInternetGatewayRequest{}).InternetGateway.InternetGatewayId
+		s.elastic = s.newElastic()
 	}
+	as[api.AttachInternetGatewayResult](s, &api.AttachInternetGatewayRequest{InternetGatewayId: s.gateway, VpcId: s.vpc})
 	s.subnet = as[api.CreateSubnetResult](s, &api.CreateSubnetRequest{VpcId: s.vpc, CidrBlock: "10.0.240.0/20"}).Subnet.SubnetId
 	s.rule, s.egressRule = s.newRule(s.group)
 	as[api.AuthorizeSecurityGroupIngressResult](s, &api.AuthorizeSecurityGroupIngressRequest{GroupId: s.group, IpPermissions: s.freeListPermission(s.list)})
@@ -108,6 +113,7 @@ func (s *side) build() {
 		s.used, s.instance = res.NetworkInterface.NetworkInterfaceId, res.InstanceId
 	}
 	s.second, s.attachment = s.attachSecond()
+	s.mapped = s.newMapped(s.used)
 	inVpc := []api.Filter{{Name: "vpc-id", Values: []string{s.vpc}}}
 	s.table = as[api.DescribeRouteTablesResult](s, &api.DescribeRouteTablesRequest{Filters: inVpc}).RouteTables[0].RouteTableId
 	s.newTable()
@@ -172,6 +178,15 @@ func (s *side) newList() string {
 	return id
 }
 
+func (s *side) newElastic() string {
+	return as[api.AllocateAddressResult](s, &api.AllocateAddressRequest{}).AllocationId
+}
+
+// newMapped is the association of a new elastic address with an interface.
+func (s *side) newMapped(eni string) string {
+	return as[api.AssociateAddressResult](s, &api.AssociateAddressRequest{AllocationId: s.newElastic(), NetworkInterfaceId: eni}).AssociationId
+}
+
 // newAcl has a rule 100 of ingress.
 func (s *side) newAcl() string {
 	id := as[api.CreateNetworkAclResult](s, &api.CreateNetworkAclRequest{VpcId: s.vpc}).NetworkAcl.NetworkAclId
@@ -222,7 +237,7 @@ func (s *side) attachSecond() (eni, attachment string) {
 }
 
 // idText is an id of anything that belongs to an account.
-var idText = regexp.MustCompile(`\b(vpc-cidr-assoc|eni-attach|rtbassoc|aclassoc|igw|vpc|subnet|eni|sgr|sg|rtb|acl|pl|i)-[0-9a-f]{17}\b|\bAKIA[A-Z2-7]{16}\b`)
+var idText = regexp.MustCompile(`\b(vpc-cidr-assoc|eni-attach|eipalloc|eipassoc|igw|rtbassoc|aclassoc|vpc|subnet|eni|sgr|sg|rtb|acl|pl|i)-[0-9a-f]{17}\b|\bAKIA[A-Z2-7]{16}\b`)
 
 // kindOf is the part of an id that says what it is the id of.
 func kindOf(id string) string {

@@ -26,8 +26,11 @@
 // the routes of a table; its associations are under the guard of its VPC, because
 // a subnet is in one table at most. What may name a group or a prefix list is listed under guard where that is deleted
 // or a list grows, and who names one reads it under guard. Revocations are listed
-// under guard where their group is deleted. A record that is read and written
-// back is read through the transaction, which guards its key.
+// under guard where their group is deleted. Whoever gives a private address a
+// public one, or attaches or detaches an internet gateway, calls guard with the
+// VPC's id; both ends of an association are read and written together. A record
+// that is read and written back is read through the transaction, which guards
+// its key.
 //
 // # What a reviewer should check
 //

@@ -35,14 +35,17 @@ func newBench(t testing.TB, edit ...func(*Config)) *bench {
 	t.Helper()
 	var ids atomic.Int64
 	cfg := Config{
-		Store: storetest.Open(t, record.Decode),
 		Now:   func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) },
 		NewID: func(prefix string) string { return fmt.Sprintf("%s%017x", prefix, ids.Add(1)) },
 
-		FirstIndex: func() uint32 { return 1 },
+		FirstIndex:  func() uint32 { return 1 },
+		PublicPools: []netip.Prefix{netip.MustParsePrefix("198.18.0.0/24")},
 	}
 	for _, e := range edit {
 		e(&cfg)
+	}
+	if cfg.Store == nil {
+		cfg.Store = storetest.Open(t, record.Decode)
 	}
 	s := New(cfg)
 	return &bench{Service: s, t: t, handlers: s.Handlers()}

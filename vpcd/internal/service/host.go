@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -188,8 +189,8 @@ func (v view) ownInterfaces(ids []string) ([]string, error) {
 	return collect(records, interfaceKind.idOf), nil
 }
 
-// describeDrops lists counters of the caller's interfaces and, when none is
-// named, those of the host that belong to no interface.
+// describeDrops lists counters of the caller's interfaces and, when none is named,
+// of its internet gateways, and those of the host that belong to neither.
 func (s *Service) describeDrops(ctx context.Context, caller Caller, req *api.DescribeDropsRequest) (*api.DescribeDropsResult, int64, error) {
 	v := s.view(caller)
 	own, err := v.ownInterfaces(req.NetworkInterfaceIds)
@@ -205,7 +206,10 @@ func (s *Service) describeDrops(ctx context.Context, caller Caller, req *api.Des
 		return nil, 0, hostError(err)
 	}
 	named := len(req.NetworkInterfaceIds) > 0
-	visible := keep(drops, own, func(d api.Drop) string { return d.NetworkInterfaceId }, !named)
+	if !named {
+		own = append(own, collect(gatewayKind.list(v.r, caller), gatewayKind.idOf)...)
+	}
+	visible := keep(drops, own, func(d api.Drop) string { return cmp.Or(d.NetworkInterfaceId, d.InternetGatewayId) }, !named)
 	return &api.DescribeDropsResult{Drops: visible}, v.revision(), nil
 }
 

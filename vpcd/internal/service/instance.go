@@ -131,6 +131,7 @@ func (v view) describedInstance(r *record.Instance) api.Instance {
 		}
 		out.SubnetId, out.VpcId = shown.SubnetId, shown.VpcId
 		out.PrivateIpAddress, out.PrivateDnsName = shown.PrivateIpAddress, shown.PrivateDnsName
+		out.PublicIpAddress, out.PublicDnsName = api.Val(shown.Association).PublicIp, api.Val(shown.Association).PublicDnsName
 		out.SecurityGroups, out.SourceDestCheck = shown.Groups, shown.SourceDestCheck
 		out.Placement = &api.Placement{AvailabilityZone: shown.AvailabilityZone, Tenancy: "default"}
 	}
@@ -151,6 +152,7 @@ func instanceInterface(i *api.NetworkInterface) api.InstanceNetworkInterface {
 		PrivateDnsName: i.PrivateDnsName, PrivateIpAddress: i.PrivateIpAddress,
 		SourceDestCheck: i.SourceDestCheck, Status: i.Status,
 		SubnetId: i.SubnetId, VpcId: i.VpcId, InterfaceType: i.InterfaceType,
+		Association: instanceAssociation(i.Association),
 	}
 	if a := i.Attachment; a != nil {
 		out.Attachment = &api.InstanceNetworkInterfaceAttachment{
@@ -161,9 +163,17 @@ func instanceInterface(i *api.NetworkInterface) api.InstanceNetworkInterface {
 	for _, p := range i.PrivateIpAddresses {
 		out.PrivateIpAddresses = append(out.PrivateIpAddresses, api.InstancePrivateIpAddress{
 			PrivateIpAddress: p.PrivateIpAddress, Primary: p.Primary, PrivateDnsName: p.PrivateDnsName,
+			Association: instanceAssociation(p.Association),
 		})
 	}
 	return out
+}
+
+func instanceAssociation(a *api.NetworkInterfaceAssociation) *api.InstanceNetworkInterfaceAssociation {
+	if a == nil {
+		return nil
+	}
+	return &api.InstanceNetworkInterfaceAssociation{IpOwnerId: a.IpOwnerId, PublicDnsName: a.PublicDnsName, PublicIp: a.PublicIp}
 }
 
 // instanceFilters are EC2's that make sense for a workload, and two of ours,
@@ -176,6 +186,8 @@ var instanceFilters = map[string]func(workload) []string{
 	"owner-id":            func(w workload) []string { return []string{w.record.OwnerId} },
 	"private-ip-address":  func(w workload) []string { return []string{w.shown.PrivateIpAddress} },
 	"private-dns-name":    func(w workload) []string { return []string{w.shown.PrivateDnsName} },
+	"ip-address":          func(w workload) []string { return given(w.shown.PublicIpAddress) },
+	"dns-name":            func(w workload) []string { return given(w.shown.PublicDnsName) },
 	"subnet-id":           func(w workload) []string { return []string{w.shown.SubnetId} },
 	"vpc-id":              func(w workload) []string { return []string{w.shown.VpcId} },
 	"instance.group-id": func(w workload) []string {

@@ -264,6 +264,9 @@ func workloadName(a *record.Attachment) string { return cmp.Or(a.Display, a.Targ
 func (c *change) removeInterface(eni *record.NetworkInterface) {
 	i := &eni.Interface
 	for _, p := range i.PrivateIpAddresses {
+		if p.Association != nil {
+			c.letGo(p.Association)
+		}
 		if a, err := netip.ParseAddr(p.PrivateIpAddress); err == nil {
 			c.releaseAddress(i.SubnetId, a)
 		}

@@ -173,9 +173,10 @@ func (s *Service) assignPrivateIpAddresses(ctx context.Context, who Caller, in *
 		}
 		// First all are freed, then all are claimed: the claim is what checks
 		// that an address is in the subnet and not reserved.
+		moved := map[netip.Addr]*api.NetworkInterfaceAssociation{}
 		if api.Val(in.AllowReassignment) {
 			for _, p := range planned {
-				if eni, err = c.takeOver(subnet, eni, p); err != nil {
+				if eni, moved[p.addr], err = c.takeOver(subnet, eni, p); err != nil {
 					return err
 				}
 			}
@@ -188,7 +189,7 @@ func (s *Service) assignPrivateIpAddresses(ctx context.Context, who Caller, in *
 		next.Interface.PrivateIpAddresses = slices.Clone(eni.Interface.PrivateIpAddresses)
 		res = &api.AssignPrivateIpAddressesResult{NetworkInterfaceId: in.NetworkInterfaceId}
 		for _, a := range got {
-			next.Interface.PrivateIpAddresses = append(next.Interface.PrivateIpAddresses, s.addressEntry(a, false))
+			next.Interface.PrivateIpAddresses = append(next.Interface.PrivateIpAddresses, c.movedEntry(a, moved[a], in.NetworkInterfaceId))
 			res.AssignedPrivateIpAddresses = append(res.AssignedPrivateIpAddresses, api.AssignedPrivateIpAddress{PrivateIpAddress: a.String()})
 		}
 		c.putInterface(&next)
@@ -234,34 +235,45 @@ func parseAddresses(texts []string, list string) ([]plannedAddress, error) {
 	return out, nil
 }
 
+// movedEntry is a secondary address with the elastic one that moves along.
+func (c *change) movedEntry(a netip.Addr, with *api.NetworkInterfaceAssociation, eni string) api.NetworkInterfacePrivateIpAddress {
+	entry := c.addressEntry(a, false)
+	if with != nil {
+		entry.Association = with
+		c.carried(with, eni)
+	}
+	return entry
+}
+
 // takeOver frees a secondary address that another interface, or eni itself,
-// holds, and returns eni as it is then. A primary address never moves.
-func (c *change) takeOver(subnet *record.Subnet, eni *record.NetworkInterface, p plannedAddress) (*record.NetworkInterface, error) {
+// holds, and returns eni as it is then and what the address was associated with.
+// A primary address never moves.
+func (c *change) takeOver(subnet *record.Subnet, eni *record.NetworkInterface, p plannedAddress) (*record.NetworkInterface, *api.NetworkInterfaceAssociation, error) {
 	if !p.addr.IsValid() {
-		return eni, nil
+		return eni, nil, nil
 	}
 	held, ok := store.Get[*record.Address](c.tx, record.AddressKey(subnet.Subnet.SubnetId, p.addr))
 	if !ok || held.Interface == "" {
-		return eni, nil
+		return eni, nil, nil
 	}
 	holder := eni
 	if held.Interface != eni.Interface.NetworkInterfaceId {
 		other, err := getInterface(c.tx, c.caller, held.Interface)
 		if err != nil {
-			return nil, api.Errorf("InvalidIPAddress.InUse", p.field, "the address %s is in use; choose another one", p.addr)
+			return nil, nil, api.Errorf("InvalidIPAddress.InUse", p.field, "the address %s is in use; choose another one", p.addr)
 		}
 		holder = other
 	}
 	if holder.Interface.PrivateIpAddress == p.addr.String() {
-		return nil, api.Errorf("InvalidIPAddress.InUse", p.field, "the address %s is the primary address of %s and cannot be reassigned; choose another one", p.addr, held.Interface)
+		return nil, nil, api.Errorf("InvalidIPAddress.InUse", p.field, "the address %s is the primary address of %s and cannot be reassigned; choose another one", p.addr, held.Interface)
 	}
-	next := withoutAddress(holder, p.addr)
+	next, with := withoutAddress(holder, p.addr), associationAt(holder, p.addr.String())
 	c.releaseAddress(subnet.Subnet.SubnetId, p.addr)
 	if holder == eni {
-		return next, nil
+		return next, with, nil
 	}
 	c.putInterface(next)
-	return eni, nil
+	return eni, with, nil
 }
 
 // withoutAddress is a copy of eni that lacks a.
@@ -296,6 +308,9 @@ func (s *Service) unassignPrivateIpAddresses(ctx context.Context, who Caller, in
 		for _, p := range planned {
 			if err := removable(eni, p); err != nil {
 				return err
+			}
+			if a := associationAt(eni, p.addr.String()); a != nil {
+				c.letGo(a)
 			}
 			eni = withoutAddress(eni, p.addr)
 			c.releaseAddress(eni.Interface.SubnetId, p.addr)

@@ -40,6 +40,7 @@ func (s *Service) describeNetworkInterfaces(_ context.Context, who Caller, in *a
 // its host reports.
 func (v view) describedInterface(eni *record.NetworkInterface) api.NetworkInterface {
 	out := eni.Interface
+	v.shownAssociations(&out)
 	if out.Attachment != nil {
 		attachment := *out.Attachment
 		attachment.Status = v.attachmentStatus(eni)
@@ -82,6 +83,7 @@ func interfaceFilters(v view) map[string]func(*record.NetworkInterface) []string
 	fields["requester-managed"] = func(eni *record.NetworkInterface) []string { return boolText(eni.Interface.RequesterManaged) }
 	fields["source-dest-check"] = func(eni *record.NetworkInterface) []string { return boolText(eni.Interface.SourceDestCheck) }
 	addListFilters(fields)
+	addAssociationFilters(fields, v)
 	addAttachmentFilters(fields, v)
 	return fields
 }

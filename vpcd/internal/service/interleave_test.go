@@ -6,16 +6,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/internal/record"
 	"github.com/vpcfabric/vpc/vpcd/internal/store"
+	"github.com/vpcfabric/vpc/vpcd/internal/store/storetest"
 )
 
-// between gives a bench whose clock and ids run a hook: whatever the hook
-// does is committed after the action under test has read and before it
-// commits. That makes the worst moment of a race happen every time.
+// between gives a bench whose store runs a hook: whatever the hook does is
+// committed after the action under test has read and before it commits. That
+// makes the worst moment of a race happen every time.
 func between(t *testing.T) (b *bench, interrupt func(do func())) {
 	var hook func()
 	once := func() {
@@ -24,10 +24,12 @@ func between(t *testing.T) (b *bench, interrupt func(do func())) {
 			do()
 		}
 	}
-	n := 0
 	b = newBench(t, func(c *Config) {
-		c.Now = func() time.Time { once(); return time.Unix(0, 0) }
-		c.NewID = func(prefix string) string { once(); n++; return fmt.Sprintf("%s%017x", prefix, n) }
+		c.Store = storetest.Open(t, record.Decode, func(name string) {
+			if name == "before commit" {
+				once()
+			}
+		})
 	})
 	return b, func(do func()) { hook = do }
 }

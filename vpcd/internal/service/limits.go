@@ -32,6 +32,8 @@ const (
 	limitAclEntries  limitName = "rules-per-acl" // per direction
 	limitAccessKeys  limitName = "access-keys"
 	limitLists       limitName = "prefix-lists"
+	limitGateways    limitName = "igws"
+	limitElastics    limitName = "eips"
 )
 
 // quota is a limit's default and the error that exceeding it gives.
@@ -64,6 +66,8 @@ var quotas = map[limitName]quota{
 	limitAclEntries:  {20, "NetworkAclEntryLimitExceeded", "NetworkAclId", maxEntriesOfAcl},
 	limitAccessKeys:  {20, "AccessKeyLimitExceeded", "", 0},
 	limitLists:       {100, "PrefixListLimitExceeded", "", 0},
+	limitGateways:    {5, "InternetGatewayLimitExceeded", "", 0},
+	limitElastics:    {5, "AddressLimitExceeded", "", 0},
 }
 
 // How far limits can be raised: for groups and tables as far as EC2's, for ACLs to what a

@@ -88,6 +88,21 @@ var (
 
 		ownName: func(v *record.PrefixList) string { return v.List.PrefixListName },
 	}
+	gatewayKind = kind[*record.Gateway]{
+		keys: record.Gateways, id: "igw-", resourceType: "internet-gateway", noun: "internet gateway", field: "InternetGatewayId",
+		notFound: "InvalidInternetGatewayID.NotFound", malformed: "InvalidInternetGatewayId.Malformed",
+		owner: func(v *record.Gateway) string { return v.Gateway.OwnerId },
+		idOf:  func(v *record.Gateway) string { return v.Gateway.InternetGatewayId },
+		tags:  func(v *record.Gateway) []api.Tag { return v.Gateway.Tags },
+	}
+	elasticKind = kind[*record.Elastic]{
+		keys: record.Elastics, id: "eipalloc-", resourceType: "elastic-ip", noun: "allocation", field: "AllocationId",
+		// EC2 knows no other code for what cannot be an id here.
+		notFound: "InvalidAllocationID.NotFound", malformed: "InvalidAllocationID.NotFound",
+		owner: func(v *record.Elastic) string { return v.OwnerId },
+		idOf:  func(v *record.Elastic) string { return v.Address.AllocationId },
+		tags:  func(v *record.Elastic) []api.Tag { return v.Address.Tags },
+	}
 	instanceKind = kind[*record.Instance]{
 		keys: record.Instances, id: "i-", resourceType: "instance", noun: "instance", field: "InstanceId",
 		notFound: "InvalidInstanceID.NotFound", malformed: "InvalidInstanceID.Malformed",
@@ -195,6 +210,14 @@ func getAcl(r store.Reader, c Caller, id string) (*record.NetworkAcl, error) {
 
 func getList(r store.Reader, c Caller, id string) (*record.PrefixList, error) {
 	return listKind.get(r, c, id)
+}
+
+func getGateway(r store.Reader, c Caller, id string) (*record.Gateway, error) {
+	return gatewayKind.get(r, c, id)
+}
+
+func getElastic(r store.Reader, c Caller, id string) (*record.Elastic, error) {
+	return elasticKind.get(r, c, id)
 }
 
 func getInstance(r store.Reader, c Caller, id string) (*record.Instance, error) {

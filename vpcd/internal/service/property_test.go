@@ -18,7 +18,6 @@ import (
 // nothing, and everything can be deleted at the end.
 func TestRandomSequencesKeepTheInvariants(t *testing.T) {
 	b := newBench(t)
-	b.gateways = attachedTo(map[string]Caller{testGateway: alice})
 	rapid.Check(t, func(r *rapid.T) {
 		steps := rapid.IntRange(1, 15).Draw(r, "steps")
 		for range steps {
@@ -52,7 +51,7 @@ func drawRequest(r *rapid.T, sn *store.Snapshot) any {
 	table := rapid.SampledFrom(append(collect(tableKind.list(sn, alice), tableKind.idOf), "rtb-fffffffffffffffff")).Draw(r, "table")
 	second := rapid.IntRange(0, 2).Draw(r, "second")
 	cidr := fmt.Sprintf("10.%d.%d.0/%d", second, rapid.IntRange(0, 3).Draw(r, "third"), rapid.IntRange(15, 29).Draw(r, "bits"))
-	switch rapid.IntRange(0, 18).Draw(r, "action") {
+	switch rapid.IntRange(0, 22).Draw(r, "action") {
 	case 0:
 		return &api.CreateVpcRequest{CidrBlock: fmt.Sprintf("10.%d.0.0/16", second)}
 	case 1:
@@ -86,7 +85,9 @@ func drawRequest(r *rapid.T, sn *store.Snapshot) any {
 	case 16:
 		return &api.ReplaceRouteTableAssociationRequest{RouteTableId: table, AssociationId: someTableAssociation(r, sn)}
 	case 17:
-		return &api.CreateRouteRequest{RouteTableId: table, DestinationCidrBlock: cidr, GatewayId: testGateway}
+		return &api.CreateRouteRequest{RouteTableId: table, DestinationCidrBlock: cidr, GatewayId: someGateway(r, sn)}
+	case 18, 19, 20, 21:
+		return drawGateway(r, sn, vpc, eni)
 	}
 	association := "vpc-cidr-assoc-fffffffffffffffff"
 	if v, ok := store.Get[*record.Vpc](sn, record.Vpcs+vpc); ok {
@@ -94,6 +95,34 @@ func drawRequest(r *rapid.T, sn *store.Snapshot) any {
 		association = set[len(set)-1].AssociationId
 	}
 	return &api.DisassociateVpcCidrBlockRequest{AssociationId: association}
+}
+
+// drawGateway is about a way out of a VPC, or about an address of it.
+func drawGateway(r *rapid.T, sn *store.Snapshot, vpc, eni string) any {
+	gateway := someGateway(r, sn)
+	elastics := append(elasticKind.list(sn, alice), &record.Elastic{Address: api.Address{AllocationId: "eipalloc-fffffffffffffffff", AssociationId: "eipassoc-fffffffffffffffff"}})
+	address := rapid.SampledFrom(elastics).Draw(r, "elastic").Address
+	switch rapid.IntRange(0, 7).Draw(r, "of gateways") {
+	case 0, 1:
+		return &api.CreateInternetGatewayRequest{VpcId: vpc}
+	case 2:
+		return &api.AttachInternetGatewayRequest{InternetGatewayId: gateway, VpcId: vpc}
+	case 3:
+		return &api.DetachInternetGatewayRequest{InternetGatewayId: gateway, VpcId: vpc}
+	case 4:
+		return &api.AllocateAddressRequest{}
+	case 5:
+		return &api.AssociateAddressRequest{AllocationId: address.AllocationId, NetworkInterfaceId: eni}
+	case 6:
+		return &api.DisassociateAddressRequest{AssociationId: address.AssociationId}
+	}
+	return &api.ReleaseAddressRequest{AllocationId: address.AllocationId}
+}
+
+// someGateway is one of those that there are, or none.
+func someGateway(r *rapid.T, sn *store.Snapshot) string {
+	ids := append(collect(gatewayKind.list(sn, alice), gatewayKind.idOf), "igw-fffffffffffffffff")
+	return rapid.SampledFrom(ids).Draw(r, "gateway")
 }
 
 // aclAssociationOf is what binds a subnet to its ACL, or an id that does not exist.
@@ -128,6 +157,15 @@ func deleteEverything(r *rapid.T, b *bench) {
 	for _, e := range interfaceKind.list(b.store.Snapshot(), alice) {
 		must(&api.DeleteNetworkInterfaceRequest{NetworkInterfaceId: e.Interface.NetworkInterfaceId})
 	}
+	for _, e := range elasticKind.list(b.store.Snapshot(), alice) {
+		must(&api.ReleaseAddressRequest{AllocationId: e.Address.AllocationId})
+	}
+	for _, g := range gatewayKind.list(b.store.Snapshot(), alice) {
+		for _, a := range g.Gateway.Attachments {
+			must(&api.DetachInternetGatewayRequest{InternetGatewayId: g.Gateway.InternetGatewayId, VpcId: a.VpcId})
+		}
+		must(&api.DeleteInternetGatewayRequest{InternetGatewayId: g.Gateway.InternetGatewayId})
+	}
 	for _, s := range subnetKind.list(b.store.Snapshot(), alice) {
 		must(&api.DeleteSubnetRequest{SubnetId: s.Subnet.SubnetId})
 	}
@@ -144,7 +182,7 @@ func deleteEverything(r *rapid.T, b *bench) {
 	for _, v := range vpcKind.list(b.store.Snapshot(), alice) {
 		must(&api.DeleteVpcRequest{VpcId: v.Vpc.VpcId})
 	}
-	stays := []string{record.Tombstones, record.Counters}
+	stays := []string{record.Tombstones, record.Counters, record.Publics}
 	for key := range b.dump() {
 		if !slices.ContainsFunc(stays, func(p string) bool { return len(key) > len(p) && key[:len(p)] == p }) {
 			r.Errorf("left behind: %s", key)

@@ -205,7 +205,7 @@ func (c *change) checkRoute(table *record.RouteTable, to destination, gatewayID 
 			return err
 		}
 	}
-	attached, err := c.gatewayOf(c.tx, c.caller, table.Table.VpcId, gatewayID)
+	attached, err := routeGateway(c.tx, c.caller, table.Table.VpcId, gatewayID)
 	if err != nil {
 		return err
 	}

@@ -6,14 +6,30 @@ import (
 	"testing"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
-	"github.com/vpcfabric/vpc/vpcd/internal/store"
+	"github.com/vpcfabric/vpc/vpcd/internal/record"
 )
 
-// testGateway is attached to every VPC of alice, where a test says so.
+// testGateway is an internet gateway of alice, where a test plants it.
 const testGateway = "igw-00000000000000001"
 
-// withGateway makes testGateway.
-func withGateway(c *Config) { c.Gateways = attachedTo(map[string]Caller{testGateway: alice}) }
+// plantGateway writes testGateway: attached to these VPCs, more than one of which
+// no call could reach.
+func (b *bench) plantGateway(vpcs ...string) {
+	b.t.Helper()
+	g := api.InternetGateway{InternetGatewayId: testGateway, OwnerId: alice.Account}
+	for _, id := range vpcs {
+		g.Attachments = append(g.Attachments, api.InternetGatewayAttachment{State: gatewayAvailable, VpcId: id})
+	}
+	b.put(record.Gateways+testGateway, &record.Gateway{Gateway: g})
+}
+
+// routable is a VPC with testGateway, and a table of it.
+func (b *bench) routable() (vpcID, table string) {
+	b.t.Helper()
+	vpcID = b.vpc("10.0.0.0/16").VpcId
+	b.plantGateway(vpcID)
+	return vpcID, b.table(vpcID)
+}
 
 // routesOf are the routes of a table as DESTINATION TARGET STATE.
 func (b *bench) routesOf(tableID string) []string {
@@ -39,8 +55,8 @@ func listRoute(table, list string) *api.CreateRouteRequest {
 }
 
 func TestRoutesComeAndGo(t *testing.T) {
-	b := newBench(t, withGateway)
-	table := b.table(b.vpc("10.0.0.0/16").VpcId)
+	b := newBench(t)
+	_, table := b.routable()
 	const local = "10.0.0.0/16 local active"
 	for _, cidr := range []string{"0.0.0.0/0", "192.0.2.77/24", "10.0.0.0/15", "203.0.113.9/32"} {
 		if res := do[api.CreateRouteResult](b, route(table, cidr)); !api.Val(res.Return) {
@@ -84,29 +100,33 @@ func TestRoutesComeAndGo(t *testing.T) {
 // TestRouteState: it follows from the gateway, and the route stays.
 func TestRouteState(t *testing.T) {
 	b := newBench(t)
-	attached, there := true, true
-	b.gateways = func(_ store.Reader, _ Caller, _, _ string) (bool, bool) { return attached, there }
-	table := b.table(b.vpc("10.0.0.0/16").VpcId)
+	vpc, table := b.routable()
+	other := b.vpc("10.0.0.0/16").VpcId
 	do[api.CreateRouteResult](b, route(table, "0.0.0.0/0"))
-	state := func() string {
-		res := do[api.DescribeRouteTablesResult](b, &api.DescribeRouteTablesRequest{RouteTableIds: []string{table}})
-		return res.RouteTables[0].Routes[1].State
-	}
-	b.unchanged(t, func() {
-		for _, step := range []struct {
-			attached, there bool
-			want            string
-		}{{true, true, "active"}, {false, true, "blackhole"}, {false, false, "blackhole"}, {true, true, "active"}} {
-			attached, there = step.attached, step.there
-			if have := state(); have != step.want || len(b.tablesBy("route.state", "blackhole")) != map[string]int{"active": 0, "blackhole": 1}[have] {
-				t.Errorf("%+v: %s", step, have)
-			}
+	state := func(want string) {
+		t.Helper()
+		have := b.routesOf(table)[1]
+		if found := len(b.tablesBy("route.state", "blackhole")); have != "0.0.0.0/0 "+testGateway+" "+want || found != map[string]int{"active": 0, "blackhole": 1}[want] {
+			t.Errorf("%s, %d tables with a blackhole; want %s", have, found, want)
 		}
-		attached = false
+	}
+	state("active")
+	do[api.DetachInternetGatewayResult](b, &api.DetachInternetGatewayRequest{InternetGatewayId: testGateway, VpcId: vpc})
+	state("blackhole")
+	do[api.AttachInternetGatewayResult](b, &api.AttachInternetGatewayRequest{InternetGatewayId: testGateway, VpcId: other})
+	state("blackhole")
+	b.unchanged(t, func() {
 		_, _, err := b.call(alice, "CreateRoute", route(table, "192.0.2.0/24"))
 		refused(t, err, "InvalidParameterValue", "GatewayId")
-		there = false
-		_, _, err = b.call(alice, "CreateRoute", route(table, "192.0.2.0/24"))
+	})
+	do[api.DetachInternetGatewayResult](b, &api.DetachInternetGatewayRequest{InternetGatewayId: testGateway, VpcId: other})
+	do[api.AttachInternetGatewayResult](b, &api.AttachInternetGatewayRequest{InternetGatewayId: testGateway, VpcId: vpc})
+	state("active")
+	do[api.DetachInternetGatewayResult](b, &api.DetachInternetGatewayRequest{InternetGatewayId: testGateway, VpcId: vpc})
+	do[api.DeleteInternetGatewayResult](b, &api.DeleteInternetGatewayRequest{InternetGatewayId: testGateway})
+	state("blackhole")
+	b.unchanged(t, func() {
+		_, _, err := b.call(alice, "CreateRoute", route(table, "192.0.2.0/24"))
 		refused(t, err, "InvalidGatewayID.NotFound", "GatewayId")
 	})
 	do[api.DeleteRouteResult](b, &api.DeleteRouteRequest{RouteTableId: table, DestinationCidrBlock: "0.0.0.0/0"})
@@ -114,12 +134,13 @@ func TestRouteState(t *testing.T) {
 
 func TestReplaceRoutes(t *testing.T) {
 	b := newBench(t)
-	b.gateways = attachedTo(map[string]Caller{testGateway: alice, "igw-00000000000000002": alice})
-	table := b.table(b.vpc("10.0.0.0/16").VpcId)
+	vpc, table := b.routable()
 	do[api.CreateRouteResult](b, route(table, "0.0.0.0/0"))
-	do[api.ReplaceRouteResult](b, &api.ReplaceRouteRequest{RouteTableId: table, DestinationCidrBlock: "0.0.0.0/0", GatewayId: "igw-00000000000000002"})
+	do[api.DetachInternetGatewayResult](b, &api.DetachInternetGatewayRequest{InternetGatewayId: testGateway, VpcId: vpc})
+	other := b.gateway(vpc)
+	do[api.ReplaceRouteResult](b, &api.ReplaceRouteRequest{RouteTableId: table, DestinationCidrBlock: "0.0.0.0/0", GatewayId: other})
 	do[api.ReplaceRouteResult](b, &api.ReplaceRouteRequest{RouteTableId: table, DestinationCidrBlock: "10.0.9.9/16", LocalTarget: api.Ptr(true)})
-	if got := b.routesOf(table); !slices.Equal(got, []string{"10.0.0.0/16 local active", "0.0.0.0/0 igw-00000000000000002 active"}) {
+	if got := b.routesOf(table); !slices.Equal(got, []string{"10.0.0.0/16 local active", "0.0.0.0/0 " + other + " active"}) {
 		t.Errorf("routes %q", got)
 	}
 	b.unchanged(t, func() {
@@ -144,11 +165,10 @@ func TestReplaceRoutes(t *testing.T) {
 }
 
 func TestRouteRefusals(t *testing.T) {
-	b := newBench(t, withGateway)
-	vpc := b.vpc("10.0.0.0/16")
-	do[api.AssociateVpcCidrBlockResult](b, &api.AssociateVpcCidrBlockRequest{VpcId: vpc.VpcId, CidrBlock: "10.1.0.0/16"})
-	b.subnet(vpc.VpcId, "10.0.1.0/24")
-	table := b.table(vpc.VpcId)
+	b := newBench(t)
+	vpc, table := b.routable()
+	do[api.AssociateVpcCidrBlockResult](b, &api.AssociateVpcCidrBlockRequest{VpcId: vpc, CidrBlock: "10.1.0.0/16"})
+	b.subnet(vpc, "10.0.1.0/24")
 	cidr := func(s string) func(*api.CreateRouteRequest) {
 		return func(r *api.CreateRouteRequest) { r.DestinationCidrBlock = s }
 	}
@@ -202,8 +222,8 @@ func TestRouteRefusals(t *testing.T) {
 
 // TestRouteLimit: local routes do not count, lists count with their size.
 func TestRouteLimit(t *testing.T) {
-	b := newBench(t, withGateway, func(c *Config) { c.Limits = map[string]int64{string(limitRoutes): 5} })
-	table := b.table(b.vpc("10.0.0.0/16").VpcId)
+	b := newBench(t, func(c *Config) { c.Limits = map[string]int64{string(limitRoutes): 5} })
+	_, table := b.routable()
 	list := b.list(3).PrefixListId
 	do[api.CreateRouteResult](b, listRoute(table, list))
 	do[api.CreateRouteResult](b, route(table, "192.0.2.0/24"))
@@ -223,8 +243,8 @@ func TestRouteLimit(t *testing.T) {
 
 // TestRoutesNameLists: a list with a route stays, and says who names it.
 func TestRoutesNameLists(t *testing.T) {
-	b := newBench(t, withGateway)
-	table := b.table(b.vpc("10.0.0.0/16").VpcId)
+	b := newBench(t)
+	_, table := b.routable()
 	list := b.list(3).PrefixListId
 	do[api.CreateRouteResult](b, listRoute(table, list))
 	users := do[api.GetManagedPrefixListAssociationsResult](b, &api.GetManagedPrefixListAssociationsRequest{PrefixListId: list}).PrefixListAssociations
@@ -264,12 +284,8 @@ func TestRoutesBetween(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			b, interrupt := between(t)
-			b.gateways = func(store.Reader, Caller, string, string) (bool, bool) {
-				b.now() // interrupts
-				return true, true
-			}
-			vpc := b.vpc("10.0.0.0/16").VpcId
-			w := world{vpc, b.table(vpc), b.list(60).PrefixListId}
+			vpc, table := b.routable()
+			w := world{vpc, table, b.list(60).PrefixListId}
 			interrupt(func() {
 				if _, _, err := b.call(alice, actionOf(row.inner(w)), row.inner(w)); err != nil {
 					t.Errorf("the inner call: %v", err)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
@@ -26,8 +27,9 @@ type Config struct {
 	Limits map[string]int64
 	// StrictCIDRs turns AWS's table of restricted CIDR associations on.
 	StrictCIDRs bool
-	// Gateways finds internet gateways; nil where there are none.
-	Gateways Gateways
+	// PublicPools are where public addresses come from, apart from each other; of
+	// each, ipam.CheckPool says which ones.
+	PublicPools []netip.Prefix
 	// Seal keeps the secrets of access keys; nil where there are none.
 	Seal *seal.Box
 	// EC2Endpoint is the URL at which EC2 clients reach this service, "" where
@@ -50,7 +52,7 @@ type Service struct {
 	zones       []string
 	limits      map[string]int64
 	strictCIDRs bool
-	gateways    Gateways
+	publicPools []netip.Prefix
 	seal        *seal.Box
 	ec2Endpoint string
 	now         func() time.Time
@@ -68,7 +70,7 @@ func New(cfg Config) *Service {
 		zones:       cfg.Zones,
 		limits:      cfg.Limits,
 		strictCIDRs: cfg.StrictCIDRs,
-		gateways:    cfg.Gateways,
+		publicPools: cfg.PublicPools,
 		seal:        cfg.Seal,
 		ec2Endpoint: cfg.EC2Endpoint,
 		now:         cfg.Now,

@@ -49,7 +49,7 @@ func (s *Service) createSubnet(ctx context.Context, caller Caller, req *api.Crea
 		if err := nameFree(c, subnetKind, uniqueName(req.TagSpecifications, tags), "", subnetsOf(req.VpcId)); err != nil {
 			return err
 		}
-		subnet, err = c.newSubnet(vpc, cidr, zone, tags)
+		subnet, err = c.newSubnet(vpc, cidr, zone, tags, api.Val(req.MapPublicIpOnLaunch))
 		return err
 	})
 	if err != nil {
@@ -72,7 +72,7 @@ func parseSubnetCIDR(text string) (netip.Prefix, error) {
 
 // newSubnet makes a subnet in the default network ACL and, having no
 // association of its own, the main route table.
-func (c *change) newSubnet(vpc *record.Vpc, cidr netip.Prefix, z zone, tags []api.Tag) (*record.Subnet, error) {
+func (c *change) newSubnet(vpc *record.Vpc, cidr netip.Prefix, z zone, tags []api.Tag, public bool) (*record.Subnet, error) {
 	vpcID := vpc.Vpc.VpcId
 	c.guard(vpcID)
 	siblings := contentOf(c.tx.Peek(), vpcID).subnets
@@ -106,7 +106,7 @@ func (c *change) newSubnet(vpc *record.Vpc, cidr netip.Prefix, z zone, tags []ap
 			SubnetArn:                   fmt.Sprintf("arn:aws:ec2:%s:%s:subnet/%s", c.region, c.caller.Account, id),
 			Tags:                        tags,
 			DefaultForAz:                api.Ptr(false),
-			MapPublicIpOnLaunch:         api.Ptr(false),
+			MapPublicIpOnLaunch:         api.Ptr(public),
 			MapCustomerOwnedIpOnLaunch:  api.Ptr(false),
 			AssignIpv6AddressOnCreation: api.Ptr(false),
 			EnableDns64:                 api.Ptr(false),

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -174,6 +175,8 @@ var taggedKinds = []taggedKind{
 	taggedOf(tableKind, func(v *record.RouteTable, t []api.Tag) { v.Table.Tags = t }),
 	taggedOf(aclKind, func(v *record.NetworkAcl, t []api.Tag) { v.Acl.Tags = t }),
 	taggedOf(listKind, func(v *record.PrefixList, t []api.Tag) { v.List.Tags = t }),
+	taggedOf(gatewayKind, func(v *record.Gateway, t []api.Tag) { v.Gateway.Tags = t }),
+	taggedOf(elasticKind, func(v *record.Elastic, t []api.Tag) { v.Address.Tags = t }),
 	taggedOf(instanceKind, func(v *record.Instance, t []api.Tag) { v.Tags = t }),
 	{prefix: ruleIDPrefix, get: getTaggedRule, list: listTaggedRules},
 }
@@ -327,7 +330,7 @@ var tagFilters = map[string]func(api.TagDescription) []string{
 // or apart in it.
 func tagOrder(t api.TagDescription) string {
 	kind := slices.IndexFunc(taggedKinds, func(k taggedKind) bool { return strings.HasPrefix(t.ResourceId, k.prefix) })
-	return strings.Join([]string{strconv.Itoa(kind), t.ResourceId, t.Key}, "\x00")
+	return strings.Join([]string{fmt.Sprintf("%02d", kind), t.ResourceId, t.Key}, "\x00")
 }
 
 // describeTags lists one line per tag, by kind, resource and key.

@@ -16,7 +16,10 @@ import (
 
 // uniqueKinds can be asked for: what is made with a Name tag and has no other
 // name. A prefix list has one, and its actions have UniqueName themselves.
-var uniqueKinds = []string{vpcKind.resourceType, subnetKind.resourceType, interfaceKind.resourceType, aclKind.resourceType, tableKind.resourceType}
+var uniqueKinds = []string{
+	vpcKind.resourceType, subnetKind.resourceType, interfaceKind.resourceType, aclKind.resourceType, tableKind.resourceType,
+	gatewayKind.resourceType, elasticKind.resourceType,
+}
 
 // uniqueName is the name that must be free for what a create call makes, ""
 // where any will do.
@@ -97,6 +100,10 @@ func (c *change) renameFree(resources []tagged, tags []api.Tag) error {
 	switch r.resourceType {
 	case vpcKind.resourceType:
 		return nameFree(c, vpcKind, name, r.id, anyOf)
+	case gatewayKind.resourceType:
+		return nameFree(c, gatewayKind, name, r.id, anyOf)
+	case elasticKind.resourceType:
+		return nameFree(c, elasticKind, name, r.id, anyOf)
 	case subnetKind.resourceType:
 		v, err := getSubnet(c.tx, c.caller, r.id)
 		if err != nil {

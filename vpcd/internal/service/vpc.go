@@ -174,10 +174,14 @@ type content struct {
 	groups  []*record.SecurityGroup
 	tables  []*record.RouteTable
 	acls    []*record.NetworkAcl
+	// gateway is nil for none.
+	gateway *record.Gateway
 }
 
 func contentOf(r store.Reader, vpcID string) content {
+	gateway, _ := gatewayOf(r, vpcID)
 	return content{
+		gateway: gateway,
 		subnets: inVpc(r, record.Subnets, vpcID, func(v *record.Subnet) string { return v.Subnet.VpcId }),
 		groups:  inVpc(r, record.Groups, vpcID, func(v *record.SecurityGroup) string { return v.Group.VpcId }),
 		tables:  inVpc(r, record.Tables, vpcID, func(v *record.RouteTable) string { return v.Table.VpcId }),
@@ -215,6 +219,9 @@ func (in content) blockers(r store.Reader) []api.Blocker {
 		if !api.Val(v.Acl.IsDefault) {
 			out = append(out, api.Blocker{Kind: "acl", Id: v.Acl.NetworkAclId, Name: nameTag(v.Acl.Tags)})
 		}
+	}
+	if in.gateway != nil {
+		out = append(out, gatewayBlocker(in.gateway))
 	}
 	return out
 }

@@ -133,7 +133,8 @@ func (s *Service) describeRegions(_ context.Context, caller Caller, req *api.Des
 // describeAccountAttributes has the attributes that are about networks.
 func (s *Service) describeAccountAttributes(_ context.Context, caller Caller, req *api.DescribeAccountAttributesRequest) (*api.DescribeAccountAttributesResult, int64, error) {
 	const perInterface = "vpc-max-security-groups-per-interface"
-	known := []string{"supported-platforms", "default-vpc", perInterface}
+	const elastic = "vpc-max-elastic-ips"
+	known := []string{"supported-platforms", "default-vpc", perInterface, elastic}
 	if err := allKnown(req.AttributeNames, known, "AttributeNames"); err != nil {
 		return nil, 0, err
 	}
@@ -143,11 +144,13 @@ func (s *Service) describeAccountAttributes(_ context.Context, caller Caller, re
 	if vpc, ok := defaultVpc(v.r, caller); ok {
 		values["default-vpc"] = vpc.Vpc.VpcId
 	}
-	most := s.limit(v.r, limitGroupsOfENI)
-	if most == unlimited {
-		most = math.MaxInt32
+	for name, limit := range map[string]limitName{perInterface: limitGroupsOfENI, elastic: limitElastics} {
+		most := s.limit(v.r, limit)
+		if most == unlimited {
+			most = math.MaxInt32
+		}
+		values[name] = strconv.FormatInt(most, 10)
 	}
-	values[perInterface] = strconv.FormatInt(most, 10)
 	var out []api.AccountAttribute
 	for _, name := range known {
 		if wanted(req.AttributeNames, name) {

@@ -21,7 +21,7 @@ func isTarget(arg string) bool {
 type attachOptions struct {
 	subnet, ip, name, ifname, eni string
 	groups                        []string
-	noDefaultRoute, keep          bool
+	noDefaultRoute, keep, public  bool
 }
 
 func (s *session) attachCommand() *cobra.Command {
@@ -29,11 +29,11 @@ func (s *session) attachCommand() *cobra.Command {
 	cmd := verb("attach TARGET --subnet SUBNET", "Attach a workload to a subnet",
 		"vpc attach docker:web1 --subnet web --sg web --ip 10.0.1.10\n"+
 			"vpc attach netns:blue --subnet web --name blue\nvpc attach tap:vm0 --eni eni-0123456789abcdef0", args(1, 1),
-		func(_ *cobra.Command, a []string) error {
+		func(cmd *cobra.Command, a []string) error {
 			if (o.subnet == "") == (o.eni == "") {
 				return usagef("vpc attach needs either --subnet, for a new ENI, or --eni")
 			}
-			return doing("attach "+a[0], s.attach(a[0], &o))
+			return doing("attach "+a[0], s.attach(cmd, a[0], &o))
 		})
 	cmd.Long = "Attach a workload: netns:NAME, pid:N, docker:CONTAINER or tap:NAME.\n\n" +
 		"It makes an ENI that goes when the workload is detached, unless --eni names one or --keep is given.\n" +
@@ -47,6 +47,7 @@ func (s *session) attachCommand() *cobra.Command {
 	f.StringVar(&o.ifname, "ifname", "", "name of the interface in the workload (default eth0)")
 	f.BoolVar(&o.noDefaultRoute, "no-default-route", false, "leave the workload's default route alone")
 	f.BoolVar(&o.keep, "keep", false, "keep the ENI when the workload is detached")
+	f.BoolVar(&o.public, "public", false, "give it a public address while it is attached (default: as the subnet says)")
 	s.completeFlag(cmd, "subnet", subnetNoun)
 	s.completeFlag(cmd, "eni", eniNoun)
 	s.completeFlag(cmd, "sg", sgNoun)
@@ -56,13 +57,16 @@ func (s *session) attachCommand() *cobra.Command {
 
 // attach sends the target as it was typed: only the daemon can tell whether
 // there is such a workload.
-func (s *session) attach(target string, opt *attachOptions) error {
+func (s *session) attach(cmd *cobra.Command, target string, opt *attachOptions) error {
 	req := &api.AttachWorkloadRequest{Target: target, PrivateIpAddress: opt.ip, Name: opt.name, InterfaceName: opt.ifname}
 	if opt.noDefaultRoute {
 		req.NoDefaultRoute = &opt.noDefaultRoute
 	}
 	if opt.keep {
 		req.Keep = &opt.keep
+	}
+	if cmd.Flags().Changed("public") {
+		req.AssociatePublicIpAddress = &opt.public
 	}
 	place, err := s.place(req, opt)
 	if err != nil {
@@ -84,7 +88,11 @@ func (s *session) attach(target string, opt *attachOptions) error {
 		return fmt.Errorf("the daemon attached %s but named no ENI", target)
 	}
 	o := eniObject(res.NetworkInterface)
-	if err := s.done(res, o, fmt.Sprintf("attached to %s with %s", target, res.NetworkInterface.PrivateIpAddress)); err != nil {
+	outcome := fmt.Sprintf("attached to %s with %s", target, res.NetworkInterface.PrivateIpAddress)
+	if public := publicAddresses(res.NetworkInterface); public != "" {
+		outcome += " and " + public
+	}
+	if err := s.done(res, o, outcome); err != nil {
 		return err
 	}
 	return s.confirmAttached(o)

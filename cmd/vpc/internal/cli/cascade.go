@@ -84,7 +84,8 @@ func (s *session) confirm(o object, plan []step) error {
 
 // cascade lists the deletes in the order in which none is in another's way:
 // workloads, ENIs, rules that name groups, groups, subnets, network ACLs, route
-// tables.
+// tables, and the internet gateway, whose addresses are off it by then. Elastic IPs
+// stay the account's.
 func (s *session) cascade(o object) ([]step, error) {
 	f, err := s.forest()
 	if err != nil {
@@ -124,6 +125,13 @@ func (s *session) cascade(o object) ([]step, error) {
 		if r := &f.RouteTables[i]; !isMainTable(r) {
 			plan = append(plan, deleteStep(tableObject(r), s.deleteTable))
 		}
+	}
+	for i := range f.InternetGateways {
+		it := gatewayObject(&f.InternetGateways[i])
+		plan = append(plan, step{"detach " + it.String(), func() error {
+			_, err := s.detachGateway(it)
+			return err
+		}}, deleteStep(it, s.deleteGateway))
 	}
 	return plan, nil
 }

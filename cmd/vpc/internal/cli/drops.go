@@ -47,7 +47,7 @@ func (s *session) showDrops(ids []string) error {
 	if err != nil {
 		return err
 	}
-	names := s.names(eniNoun)
+	names := s.dropNames()
 	t := &table{head: dropHead}
 	var enis []string
 	for i := range res.Drops {
@@ -58,7 +58,19 @@ func (s *session) showDrops(ids []string) error {
 }
 
 func dropCells(d *api.Drop, names map[string]string) []string {
-	return []string{firstOf(names[d.NetworkInterfaceId], d.NetworkInterfaceId), d.Stage, d.Reason, dropRule(d), number(d.Packets), number(d.Bytes)}
+	at := firstOf(d.NetworkInterfaceId, d.InternetGatewayId)
+	return []string{firstOf(names[at], at), d.Stage, d.Reason, dropRule(d), number(d.Packets), number(d.Bytes)}
+}
+
+// dropNames are those of all that counts drops.
+func (s *session) dropNames() map[string]string {
+	names := s.names(eniNoun)
+	for id, name := range s.names(igwNoun) {
+		if name != "" {
+			names[id] = "igw:" + name
+		}
+	}
+	return names
 }
 
 // dropRule shows the last entry of a network ACL as `vpc acl show` does.
@@ -70,7 +82,7 @@ func dropRule(d *api.Drop) string {
 }
 
 // dropKey is what one counter counts.
-type dropKey struct{ eni, stage, reason, rule string }
+type dropKey struct{ at, stage, reason, rule string }
 
 // followDrops prints what each counter has gained, round by round. What was
 // dropped before the first round is not shown.
@@ -103,7 +115,7 @@ func (s *session) followDrops(ids []string) error {
 // counter that went back was made anew and counts from zero.
 func gains(seen map[dropKey]api.Drop, now []api.Drop) (out []api.Drop) {
 	for _, d := range now {
-		key := dropKey{d.NetworkInterfaceId, d.Stage, d.Reason, d.RuleId}
+		key := dropKey{firstOf(d.NetworkInterfaceId, d.InternetGatewayId), d.Stage, d.Reason, d.RuleId}
 		before := seen[key]
 		if api.Val(d.Packets) < api.Val(before.Packets) {
 			before = api.Drop{}
@@ -118,7 +130,7 @@ func gains(seen map[dropKey]api.Drop, now []api.Drop) (out []api.Drop) {
 }
 
 func (s *session) printGains(gained []api.Drop) error {
-	names := s.names(eniNoun)
+	names := s.dropNames()
 	t := &table{head: dropHead}
 	for i := range gained {
 		t.add(dropCells(&gained[i], names)...)

@@ -113,12 +113,12 @@ func (s *session) listInterfaces() error {
 		return doing("list ENIs", err)
 	}
 	subnets, workloads := s.names(subnetNoun), s.workloads()
-	t := &table{head: []string{"NAME", "ID", "ADDRESSES", "SUBNET", "STATUS", "WORKLOAD", "GROUPS", "MAC", "VPC", "DESCRIPTION", "TAGS"}, wide: 7}
+	t := &table{head: []string{"NAME", "ID", "ADDRESSES", "PUBLIC", "SUBNET", "STATUS", "WORKLOAD", "GROUPS", "MAC", "VPC", "DESCRIPTION", "TAGS"}, wide: 8}
 	var ids []string
 	for i := range res.NetworkInterfaces {
 		e := &res.NetworkInterfaces[i]
 		ids = append(ids, e.NetworkInterfaceId)
-		t.add(nameOf(e.TagSet), e.NetworkInterfaceId, addresses(e), firstOf(subnets[e.SubnetId], e.SubnetId), statusOf(e),
+		t.add(nameOf(e.TagSet), e.NetworkInterfaceId, addresses(e), publicAddresses(e), firstOf(subnets[e.SubnetId], e.SubnetId), statusOf(e),
 			workloadOf(e, workloads), groupNames(e.Groups), e.MacAddress, e.VpcId, e.Description, tagList(e.TagSet))
 	}
 	return s.emit(res, ids, func() { s.print(t) })
@@ -139,7 +139,7 @@ func (s *session) showInterface(ref string) error {
 		for i := range res.NetworkInterfaces {
 			e := &res.NetworkInterfaces[i]
 			s.fields("Name", nameOf(e.TagSet), "Id", e.NetworkInterfaceId, "VPC", both(vpcs[e.VpcId], e.VpcId),
-				"Subnet", both(subnets[e.SubnetId], e.SubnetId), "Addresses", addresses(e), "MAC", e.MacAddress,
+				"Subnet", both(subnets[e.SubnetId], e.SubnetId), "Addresses", addresses(e), "Public addresses", publicAddresses(e), "Public name", api.Val(e.Association).PublicDnsName, "MAC", e.MacAddress,
 				"Status", statusOf(e), "Workload", workloadOf(e, workloads), "Groups", groupNames(e.Groups),
 				"Source/dest check", yesNo(e.SourceDestCheck), "Timeouts", timeouts(e.ConnectionTrackingConfiguration),
 				"Description", e.Description, "Tags", tagList(e.TagSet))

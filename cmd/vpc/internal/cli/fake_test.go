@@ -45,6 +45,8 @@ type daemon struct {
 	acls      []api.NetworkAcl
 	lists     []*fakeList
 	tables    []api.RouteTable
+	gateways  []api.InternetGateway
+	elastics  []api.Address
 	tags      []api.TagDescription
 	hosts     []api.Host
 	drifts    []api.Drift
@@ -127,6 +129,9 @@ func (d *daemon) answer(name string, req any) (any, *api.Error) {
 	if res, refused := d.routes(req); res != nil || refused != nil {
 		return res, refused
 	}
+	if res, refused := d.gateway(req); res != nil || refused != nil {
+		return res, refused
+	}
 	if res, refused := d.prefixList(req); res != nil || refused != nil {
 		return res, refused
 	}
@@ -175,7 +180,7 @@ func (d *daemon) change(req any) (any, *api.Error) {
 		d.groups = slices.DeleteFunc(d.groups, func(g api.SecurityGroup) bool { return g.VpcId == r.VpcId })
 	case *api.CreateSubnetRequest:
 		n := api.Subnet{SubnetId: d.id("subnet-"), VpcId: r.VpcId, CidrBlock: r.CidrBlock, State: "available",
-			AvailabilityZone: "local-1a", AvailableIpAddressCount: api.Ptr(int32(251)), MapPublicIpOnLaunch: api.Ptr(false),
+			AvailabilityZone: "local-1a", AvailableIpAddressCount: api.Ptr(int32(251)), MapPublicIpOnLaunch: api.Ptr(api.Val(r.MapPublicIpOnLaunch)),
 			OwnerId: "000000000001", Tags: tagsOf(r.TagSpecifications)}
 		d.subnets = append(d.subnets, n)
 		d.associate(n.SubnetId, d.defaultAclOf(n.VpcId), "aclassoc-"+strings.TrimPrefix(n.SubnetId, "subnet-"))
@@ -314,6 +319,9 @@ func (d *daemon) attach(r *api.AttachWorkloadRequest) *api.AttachWorkloadResult 
 	e := &d.enis[slices.IndexFunc(d.enis, func(e api.NetworkInterface) bool { return e.NetworkInterfaceId == r.NetworkInterfaceId })]
 	i := api.Instance{InstanceId: d.id("i-"), Tags: []api.Tag{{Key: "Name", Value: r.Target}}}
 	d.instances = append(d.instances, i)
+	if api.Val(r.AssociatePublicIpAddress) {
+		e.PrivateIpAddresses[0].Association = &api.NetworkInterfaceAssociation{IpOwnerId: "amazon", PublicIp: "198.18.0.99"}
+	}
 	e.Status = "in-use"
 	e.Attachment = &api.NetworkInterfaceAttachment{AttachmentId: d.id("eni-attach-"), InstanceId: i.InstanceId,
 		DeleteOnTermination: api.Ptr(!api.Val(r.Keep)), Status: "attached"}

@@ -67,10 +67,14 @@ var (
 		list: "vpc acl list", idFilter: "network-acl-id", nameFilter: "tag:Name", find: findAcls}
 	plNoun = &noun{word: "pl", prefix: "pl-", resource: "prefix-list", code: "InvalidPrefixListID",
 		list: "vpc pl list", idFilter: "prefix-list-id", nameFilter: "prefix-list-name", anywhere: true, find: findLists}
+	igwNoun = &noun{word: "igw", prefix: "igw-", resource: "internet-gateway", code: "InvalidInternetGatewayID",
+		list: "vpc igw list", idFilter: "internet-gateway-id", nameFilter: "tag:Name", anywhere: true, find: findGateways}
+	eipNoun = &noun{word: "eip", prefix: "eipalloc-", resource: "elastic-ip", code: "InvalidAllocationID",
+		list: "vpc eip list", idFilter: "allocation-id", nameFilter: "tag:Name", anywhere: true, find: findElastics}
 )
 
 // nouns is every noun a tag can sit on.
-var nouns = []*noun{vpcNoun, subnetNoun, eniNoun, sgNoun, rtNoun, aclNoun, plNoun}
+var nouns = []*noun{vpcNoun, subnetNoun, eniNoun, sgNoun, rtNoun, aclNoun, plNoun, igwNoun, eipNoun}
 
 // objects makes the objects of a Describe's list.
 func objects[T any](items []T, of func(*T) object) []object {

@@ -14,7 +14,7 @@ const idDigits = 17
 var hexDigits = regexp.MustCompile(`^[0-9a-f]*$`)
 
 // resolve finds the one object a reference means: an id, the unambiguous
-// beginning of one, a workload for its ENI, or a name, in a VPC when vpcID is
+// beginning of one, a workload for its ENI, an elastic IP itself, or a name, in a VPC when vpcID is
 // not empty.
 func (s *session) resolve(n *noun, ref, vpcID string) (object, error) {
 	if ref == "" {
@@ -34,6 +34,8 @@ func (s *session) resolve(n *noun, ref, vpcID string) (object, error) {
 		hits, err = n.find(s, nil, []api.Filter{{Name: n.idFilter, Values: []string{ref + "*"}}})
 	case n == eniNoun && isTarget(ref):
 		hits, err = s.interfacesOf(ref)
+	case n == eipNoun && elasticFilter(ref) != nil:
+		hits, err = n.find(s, nil, elasticFilter(ref))
 	default:
 		hits, err = s.named(n, ref, vpcID)
 	}

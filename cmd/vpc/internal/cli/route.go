@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -30,6 +31,12 @@ func (s *session) routeCommand() *cobra.Command {
 
 // destination is a CIDR or a prefix list.
 type destination struct{ cidr4, cidr6, list string }
+
+// everything says whether this is 0.0.0.0/0.
+func (d destination) everything() bool {
+	p, err := netip.ParsePrefix(d.cidr4)
+	return err == nil && p.Bits() == 0
+}
 
 // destination reads a CIDR or pl:NAME. Whether the CIDR is a good one is for
 // the daemon.
@@ -74,22 +81,13 @@ func (s *session) target(text, vpcID string) (gateway string, local bool, err er
 		explain(e).Hint = "remove the route, or deny the traffic with vpc acl rule add"
 		return "", false, e
 	case kind == toGateway && ref != "":
-		gateway, err = s.gatewayID(ref, vpcID)
-		return gateway, false, err
+		o, err := s.resolve(igwNoun, ref, vpcID)
+		return o.id, false, err
 	case laterTargets[kind] != "":
 		return "", false, &failure{exit: api.ExitRefused, refusal: api.Error{Code: "UnsupportedOperation", Field: "--to",
 			Message: fmt.Sprintf("%s: routes to %s are not built yet", text, laterTargets[kind])}}
 	}
 	return "", false, usagef("--to %s: want igw:NAME, or local", text)
-}
-
-// gatewayID is all that routes know of internet gateways: an id stands for
-// itself, and there are no names yet.
-func (s *session) gatewayID(ref, _ string) (string, error) {
-	if strings.HasPrefix(ref, toGateway+"-") {
-		return ref, nil
-	}
-	return "", &failure{exit: api.ExitNotFound, refusal: api.Error{Code: "InvalidInternetGatewayID.NotFound", Message: "there is no igw " + ref}}
 }
 
 // routeEdit is add or set.
@@ -113,7 +111,13 @@ func (s *session) routeEdit(name, short, example string, do func(o object, dest 
 			if err != nil {
 				return doing(fmt.Sprintf("%s the route of %s to %s", name, o, a[1]), err)
 			}
-			return s.done(res, o, fmt.Sprintf("has the route %s to %s", a[1], to))
+			if err := s.done(res, o, fmt.Sprintf("has the route %s to %s", a[1], to)); err != nil {
+				return err
+			}
+			if gateway != "" && dest.everything() {
+				s.warnUnreachable(o)
+			}
+			return nil
 		})
 	cmd.Flags().StringVar(&to, "to", "", "igw:NAME, or local")
 	complete(cmd, "to", toGateway+":", toLocal)
@@ -177,6 +181,10 @@ func routeDestination(r *api.Route, lists map[string]string) string {
 	return firstOf(r.DestinationCidrBlock, r.DestinationIpv6CidrBlock, r.DestinationPrefixListId)
 }
 
-func routeTarget(r *api.Route) string {
+// routeTarget is a target as it is typed, a gateway by its name where it is known.
+func routeTarget(r *api.Route, gateways map[string]string) string {
+	if name := gateways[r.GatewayId]; name != "" {
+		return toGateway + ":" + name
+	}
 	return firstOf(r.GatewayId, r.NatGatewayId, r.NetworkInterfaceId, r.InstanceId, r.VpcPeeringConnectionId, r.EgressOnlyInternetGatewayId)
 }

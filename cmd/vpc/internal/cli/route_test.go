@@ -6,13 +6,14 @@ import "testing"
 func TestRoutes(t *testing.T) {
 	b := newBench(t)
 	b.world()
+	b.ok("igw add main --vpc prod")
 	b.ok("pl add office --max 3 --entry 203.0.113.0/24")
 	golden(t, "routes", b.story(
 		"rt add public --vpc prod --tag env=live",
 		"rt add public --vpc prod",
 		"rt add main --vpc prod",
-		"route add public 0.0.0.0/0 --to igw:igw-0123456789abcdef0",
-		"route add public pl:office --to igw-0123456789abcdef0",
+		"route add public 0.0.0.0/0 --to igw:main",
+		"route add public pl:office --to igw-0000000000000000d",
 		"route set public 10.0.0.0/16 --to local",
 		"rt show public",
 		"pl show office",

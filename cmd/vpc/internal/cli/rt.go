@@ -122,7 +122,7 @@ func (s *session) showTable(ref string) error {
 	if err != nil {
 		return doing("show "+o.String(), err)
 	}
-	vpcs, subnets, lists := s.names(vpcNoun), s.names(subnetNoun), s.names(plNoun)
+	vpcs, subnets, lists, gateways := s.names(vpcNoun), s.names(subnetNoun), s.names(plNoun), s.names(igwNoun)
 	return s.emit(res, []string{o.id}, func() {
 		for i := range res.RouteTables {
 			r := &res.RouteTables[i]
@@ -132,7 +132,7 @@ func (s *session) showTable(ref string) error {
 			s.say("")
 			t := &table{head: []string{"DESTINATION", "TARGET", "STATE"}}
 			for _, route := range r.Routes {
-				t.add(routeDestination(&route, lists), routeTarget(&route), route.State)
+				t.add(routeDestination(&route, lists), routeTarget(&route, gateways), route.State)
 			}
 			s.print(t)
 		}

@@ -156,10 +156,10 @@ func TestRequests(t *testing.T) {
 		"acl set acl-0 --name x":             {`CreateTags {"Resources":["acl-00000000000000001"],"Tags":[{"Key":"Name","Value":"x"}],"UniqueName":true}`},
 		"rt add x --vpc prod":                {`CreateRouteTable {"VpcId":"vpc-00000000000000001","TagSpecifications":[{"ResourceType":"route-table","Tags":[{"Key":"Name","Value":"x"}],"UniqueName":true}]}`},
 		"rt associate main --subnet web":     {`AssociateRouteTable {"RouteTableId":"rtb-00000000000000001","SubnetId":"subnet-00000000000000004"}`},
-		"route add main 192.0.2.7/24 --to igw:igw-1 --vpc prod": {
-			`CreateRoute {"DestinationCidrBlock":"192.0.2.7/24","GatewayId":"igw-1","RouteTableId":"rtb-00000000000000001"}`},
-		"route add main ::/0 --to igw-1 --vpc prod": {
-			`CreateRoute {"DestinationIpv6CidrBlock":"::/0","GatewayId":"igw-1","RouteTableId":"rtb-00000000000000001"}`},
+		"route add main 192.0.2.7/24 --to igw:main --vpc prod": {
+			`CreateRoute {"DestinationCidrBlock":"192.0.2.7/24","GatewayId":"igw-00000000000000001","RouteTableId":"rtb-00000000000000001"}`},
+		"route add main ::/0 --to igw-00000000000000001 --vpc prod": {
+			`CreateRoute {"DestinationIpv6CidrBlock":"::/0","GatewayId":"igw-00000000000000001","RouteTableId":"rtb-00000000000000001"}`},
 		"route set main 10.0.0.0/16 --to local":   {`ReplaceRoute {"DestinationCidrBlock":"10.0.0.0/16","LocalTarget":true,"RouteTableId":"rtb-00000000000000001"}`},
 		"route rm main pl:office":                 {`DeleteRoute {"DestinationPrefixListId":"pl-00000000000000001","RouteTableId":"rtb-00000000000000001"}`},
 		"pl add x --max 2 --entry 10.0.0.0/8=a=b": {`CreateManagedPrefixList {"PrefixListName":"x","Entries":[{"Cidr":"10.0.0.0/8","Description":"a=b"}],"MaxEntries":2,"AddressFamily":"IPv4","UniqueName":true}`},
@@ -168,6 +168,7 @@ func TestRequests(t *testing.T) {
 		b := newBench(t)
 		b.world()
 		b.lists = []*fakeList{{ManagedPrefixList: api.ManagedPrefixList{PrefixListId: "pl-00000000000000001", PrefixListName: "office"}}}
+		b.gateways = []api.InternetGateway{{InternetGatewayId: "igw-00000000000000001", Tags: []api.Tag{{Key: "Name", Value: "main"}}}}
 		b.ok(line)
 		if strings.Join(b.calls, "\n") != strings.Join(want, "\n") {
 			t.Errorf("vpc %s\nhave %s\nwant %s", line, strings.Join(b.calls, "\n     "), strings.Join(want, "\n     "))

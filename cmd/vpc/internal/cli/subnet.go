@@ -55,8 +55,8 @@ func (s *session) subnetAdd() *cobra.Command {
 	return cmd
 }
 
-// addSubnet makes the subnet and then, with --public, changes it: EC2 has no
-// way to create it public. A failure between the two says which half is done.
+// addSubnet makes the subnet public in the same call: nothing is left of one
+// that fails.
 func (s *session) addSubnet(name string, v object, opt *subnetOptions) error {
 	tags, err := nameTags(subnetNoun, name, opt.tags)
 	if err != nil {
@@ -65,18 +65,15 @@ func (s *session) addSubnet(name string, v object, opt *subnetOptions) error {
 	if err := s.newName(subnetNoun, name, v.id); err != nil {
 		return err
 	}
-	res, err := s.createSubnet(v, opt, &api.CreateSubnetRequest{
-		VpcId: v.id, CidrBlock: opt.cidr, AvailabilityZone: opt.zone, TagSpecifications: tags})
+	req := &api.CreateSubnetRequest{VpcId: v.id, CidrBlock: opt.cidr, AvailabilityZone: opt.zone, TagSpecifications: tags}
+	if opt.public {
+		req.MapPublicIpOnLaunch = &opt.public
+	}
+	res, err := s.createSubnet(v, opt, req)
 	if err != nil {
 		return err
 	}
 	o := subnetObject(res.Subnet)
-	if opt.public {
-		if err := s.setPublic(o, true); err != nil {
-			return doing("map public addresses in "+o.String()+", which was created", err)
-		}
-		res.Subnet.MapPublicIpOnLaunch = api.Ptr(true)
-	}
 	outcome := "created"
 	if opt.cidr == "" {
 		outcome += " with " + res.Subnet.CidrBlock
@@ -209,6 +206,11 @@ func (s *session) deleteSubnet(o object) (any, error) {
 // remove deletes objects one after another and stops at the first that cannot
 // be deleted; a dry run tries them all.
 func (s *session) remove(n *noun, refs []string, del func(object) (any, error)) error {
+	return s.removed(n, refs, "delete", del)
+}
+
+// removed is remove with another verb, whose past adds a d.
+func (s *session) removed(n *noun, refs []string, word string, del func(object) (any, error)) error {
 	var dry error
 	for _, ref := range refs {
 		o, err := s.scoped(n, ref)
@@ -221,9 +223,9 @@ func (s *session) remove(n *noun, refs []string, del func(object) (any, error)) 
 			continue
 		}
 		if err != nil {
-			return doing("delete "+o.String(), err)
+			return doing(word+" "+o.String(), err)
 		}
-		if err := s.done(res, o, "deleted"); err != nil {
+		if err := s.done(res, o, word+"d"); err != nil {
 			return err
 		}
 	}

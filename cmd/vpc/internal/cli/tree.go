@@ -29,6 +29,7 @@ type forest struct {
 	NetworkInterfaces []api.NetworkInterface
 	NetworkAcls       []api.NetworkAcl
 	RouteTables       []api.RouteTable
+	InternetGateways  []api.InternetGateway
 }
 
 func (s *session) tree() error {
@@ -44,6 +45,11 @@ func (s *session) tree() error {
 	return s.emit(f, ids, func() {
 		for i := range f.Vpcs {
 			s.printBranch("", f.branch(&f.Vpcs[i], workloads))
+		}
+		for i := range f.InternetGateways {
+			if g := &f.InternetGateways[i]; attachedTo(g) == "" {
+				s.say("%s in no VPC", gatewayObject(g))
+			}
 		}
 	})
 }
@@ -78,7 +84,15 @@ func (s *session) forest() (*forest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &forest{vpcs.Vpcs, subnets.Subnets, groups.SecurityGroups, enis.NetworkInterfaces, acls.NetworkAcls, tables.RouteTables}, nil
+	attached, err := s.gatewayScope()
+	if err != nil {
+		return nil, err
+	}
+	gateways, err := ask[api.DescribeInternetGatewaysResult](s, "DescribeInternetGateways", &api.DescribeInternetGatewaysRequest{Filters: attached})
+	if err != nil {
+		return nil, err
+	}
+	return &forest{vpcs.Vpcs, subnets.Subnets, groups.SecurityGroups, enis.NetworkInterfaces, acls.NetworkAcls, tables.RouteTables, gateways.InternetGateways}, nil
 }
 
 // branch is a line of the tree with what hangs on it.
@@ -89,12 +103,17 @@ type branch struct {
 
 func (f *forest) branch(v *api.Vpc, workloads map[string]string) branch {
 	top := branch{text: vpcObject(v).String() + " " + vpcCidrs(v)}
+	for i := range f.InternetGateways {
+		if g := &f.InternetGateways[i]; attachedTo(g) == v.VpcId {
+			top.sub = append(top.sub, branch{text: gatewayObject(g).String()})
+		}
+	}
 	for i := range f.Subnets {
 		n := &f.Subnets[i]
 		if n.VpcId != v.VpcId {
 			continue
 		}
-		b := branch{text: subnetObject(n).String() + " " + n.CidrBlock}
+		b := branch{text: subnetObject(n).String() + " " + n.CidrBlock + f.reach(n)}
 		for j := range f.NetworkInterfaces {
 			if e := &f.NetworkInterfaces[j]; e.SubnetId == n.SubnetId {
 				b.sub = append(b.sub, eniBranch(e, workloads))
@@ -140,7 +159,7 @@ func (f *forest) tableBranch(r *api.RouteTable) []branch {
 	}
 	for j := range r.Routes {
 		if route := &r.Routes[j]; route.GatewayId != toLocal {
-			b.sub = append(b.sub, branch{text: fmt.Sprintf("%s to %s %s", routeDestination(route, nil), routeTarget(route), route.State)})
+			b.sub = append(b.sub, branch{text: fmt.Sprintf("%s to %s %s", routeDestination(route, nil), routeTarget(route, f.gatewayNames()), route.State)})
 		}
 	}
 	if isMainTable(r) && len(r.Tags) == 0 && len(b.sub) == 0 && users == "" {
@@ -150,7 +169,11 @@ func (f *forest) tableBranch(r *api.RouteTable) []branch {
 }
 
 func eniBranch(e *api.NetworkInterface, workloads map[string]string) branch {
-	return branch{text: strings.Join([]string{eniObject(e).String(), addresses(e),
+	at := addresses(e)
+	if public := publicAddresses(e); public != "" {
+		at += " public " + public
+	}
+	return branch{text: strings.Join([]string{eniObject(e).String(), at,
 		firstOf(workloadOf(e, workloads), e.Status) + downMark(e), "[" + groupNames(e.Groups) + "]"}, " ")}
 }
 

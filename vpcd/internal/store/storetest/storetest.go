@@ -9,10 +9,15 @@ import (
 )
 
 // Open returns an empty store that is closed when the test ends. decode is
-// Config.Decode; nil reads every record as json.RawMessage.
-func Open(t testing.TB, decode func(key string, value []byte) (any, error)) *store.Store {
+// Config.Decode; nil reads every record as json.RawMessage. steps are told what
+// Config.Step is.
+func Open(t testing.TB, decode func(key string, value []byte) (any, error), steps ...func(name string)) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), Decode: decode, NoSync: true})
+	s, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), Decode: decode, NoSync: true, Step: func(name string) {
+		for _, step := range steps {
+			step(name)
+		}
+	}})
 	if err != nil {
 		t.Fatalf("storetest: %v", err)
 	}

@@ -82,10 +82,14 @@ output "seen" {
     table      = data.aws_route_table.main.route_table_id == aws_vpc.main.main_route_table_id
     tables     = length(data.aws_route_tables.all.ids)
     table_of_a = data.aws_route_table.of_a.route_table_id == aws_route_table.inline.id
+    way_out    = data.aws_route.public.gateway_id == aws_internet_gateway.main.id
     acls       = length(data.aws_network_acls.all.ids)
     acl        = data.aws_network_acls.of_a.ids[0] == aws_network_acl.inline.id
     list       = join(",", [for e in data.aws_ec2_managed_prefix_list.office.entries : e.cidr])
     lists      = length(data.aws_ec2_managed_prefix_lists.all.ids)
+    gateway    = data.aws_internet_gateway.main.internet_gateway_id == aws_internet_gateway.main.id
+    elastic    = data.aws_eip.www.private_ip
+    elastics   = length(data.aws_eips.all.allocation_ids)
   }
 }
 
@@ -105,5 +109,8 @@ output "ids" {
     list         = aws_ec2_managed_prefix_list.office.id
     spare        = aws_network_interface.spare.id
     held         = aws_network_interface.held.id
+    gateway      = aws_internet_gateway.main.id
+    www          = aws_eip.www.id
+    mapping      = aws_eip_association.www.id
   }
 }

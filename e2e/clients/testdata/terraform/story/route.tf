@@ -4,6 +4,11 @@
 resource "aws_default_route_table" "default" {
   default_route_table_id = aws_vpc.main.default_route_table_id
   tags                   = { Name = local.first ? "comes with it" : "came with it" }
+
+  route {
+    cidr_block = local.first ? "192.0.2.0/24" : "198.51.100.0/24"
+    gateway_id = aws_internet_gateway.main.id
+  }
 }
 
 # The local routes are there already and are adopted: all of them or none.
@@ -25,6 +30,18 @@ resource "aws_route_table" "inline" {
 resource "aws_route_table" "split" {
   vpc_id = aws_vpc.main.id
   tags   = { Name = "split" }
+}
+
+resource "aws_route" "public" {
+  route_table_id         = aws_route_table.split.id
+  destination_cidr_block = "0.0.0.0/0"
+  gateway_id             = aws_internet_gateway.main.id
+}
+
+resource "aws_route" "list" {
+  route_table_id             = aws_route_table.split.id
+  destination_prefix_list_id = aws_ec2_managed_prefix_list.branches.id
+  gateway_id                 = aws_internet_gateway.main.id
 }
 
 resource "aws_route_table_association" "a" {
@@ -56,6 +73,11 @@ resource "aws_main_route_table_association" "second" {
 data "aws_route_table" "of_a" {
   subnet_id  = aws_subnet.a.id
   depends_on = [aws_route_table_association.a]
+}
+
+data "aws_route" "public" {
+  route_table_id         = aws_route.public.route_table_id
+  destination_cidr_block = "0.0.0.0/0"
 }
 
 data "aws_route_tables" "all" {

@@ -12,6 +12,8 @@ provider "aws" {
 }
 
 # Each of these is refused at once: none of its actions is built.
-resource "aws_internet_gateway" "none" {}
+resource "aws_vpc_dhcp_options" "none" {
+  domain_name = "example.com"
+}
 
-resource "aws_eip" "none" {}
+resource "aws_ec2_transit_gateway" "none" {}

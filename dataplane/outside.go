@@ -1,0 +1,119 @@
+package dataplane
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/vpcfabric/vpc/dataplane/delta"
+	"github.com/vpcfabric/vpc/dataplane/ipt"
+	"github.com/vpcfabric/vpc/dataplane/nft"
+	"github.com/vpcfabric/vpc/dataplane/nl"
+	"github.com/vpcfabric/vpc/dataplane/spec"
+)
+
+// Outside is the host's own network, where the edges of VPCs end.
+type Outside struct {
+	// Netns is the path of its namespace; empty is the one that this process runs
+	// in.
+	Netns string
+	// Records is the directory in which is noted what the host had before it was
+	// changed; empty is DefaultRecords. All daemons of a machine share it.
+	Records string
+}
+
+// DefaultRecords ends with the machine, as do the values that it remembers.
+const DefaultRecords = "/run/vpcd/records"
+
+func (o Outside) complete() Outside {
+	return Outside{Netns: cmp.Or(o.Netns, "/proc/thread-self/ns/net"), Records: cmp.Or(o.Records, DefaultRecords)}
+}
+
+// host is what Open knows of the host's network.
+type host struct {
+	*nl.Outside
+	netns    spec.Netns
+	firewall *nft.Driver
+	accepts  *ipt.Driver
+	// uplinks as they were last read.
+	uplinks []string
+}
+
+func openHost(k *nl.Kernel, cfg Config) (*host, error) {
+	o := cfg.Outside.complete()
+	netns, err := nl.Identify(o.Netns)
+	if err != nil {
+		return nil, fmt.Errorf("the host's network: %w", err)
+	}
+	return &host{
+		Outside: k.Outside(o.Netns, o.Records), netns: netns,
+		firewall: nft.Open(o.Netns, cfg.Name), accepts: ipt.Open(o.Netns, cfg.Name),
+	}, nil
+}
+
+// look reads the uplinks, where somebody wants to get out by them. Where they
+// cannot be read those of before count.
+func (o *host) look(h *spec.Host) error {
+	if len(edgesOf(h)) == 0 {
+		return nil
+	}
+	uplinks, err := o.Uplinks()
+	if err != nil {
+		return outsideError{fmt.Errorf("find the host's default routes: %w", err)}
+	}
+	o.uplinks = uplinks
+	return nil
+}
+
+// outsideError is a failure of the host's side of gateways. It concerns no
+// interface: what is inside works without.
+type outsideError struct{ error }
+
+func (e outsideError) Unwrap() error { return e.error }
+
+// besides marks errors of phases outside.
+func (p *phases) besides(x delta.Phase, err error) error {
+	if err == nil || !p.isOutside(x) {
+		return err
+	}
+	var out []error
+	for _, leaf := range leaves(err) {
+		out = append(out, outsideError{leaf})
+	}
+	return errors.Join(out...)
+}
+
+func (p *phases) isOutside(x delta.Phase) bool {
+	for _, o := range p.outside() {
+		if o.Name() == x.Name() {
+			return true
+		}
+	}
+	return false
+}
+
+// outside is what a gateway needs on the host, in order: the firewall knows an
+// edge before it opens, and nothing leads into it until it is open.
+func (p *phases) outside() []delta.Phase {
+	return []delta.Phase{p.firewall, p.edges, p.forwarding, p.accepts, p.hostRoutes}
+}
+
+// cleanup gives the host's network back. It comes after the edges are gone, which
+// the firewall has to outlive. Where there was none, iptables that do not work are
+// nobody's business.
+func (o Outside) cleanup(ctx context.Context, k *nl.Kernel, host string, edges bool) error {
+	o = o.complete()
+	out := k.Outside(o.Netns, o.Records)
+	defer out.Close()
+	rules := ipt.Cleanup(ctx, o.Netns, host)
+	if !edges {
+		rules = nil
+	}
+	err := errors.Join(out.Cleanup(ctx), rules, nft.Cleanup(ctx, o.Netns, host))
+	if gone := os.Remove(o.Records); gone != nil && !os.IsNotExist(gone) && !isNotEmpty(gone) {
+		err = errors.Join(err, gone)
+	}
+	return err
+}
