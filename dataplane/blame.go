@@ -35,6 +35,10 @@ func (d *Dataplane) blame(h *spec.Host, err error) (failed map[spec.ENI]bool, is
 				}
 				continue
 			}
+			if k, isNAT := e.Key.(spec.ENI); isNAT {
+				failed[k] = true
+				continue
+			}
 			if k, isFDB := e.Key.(nl.FDBKey); isFDB {
 				eni, ok = spec.ENIOf(k.MAC)
 			} else if errors.As(leaf, &held) {

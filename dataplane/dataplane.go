@@ -30,7 +30,9 @@ type Config struct {
 	Name string
 	// FlowTable is the number of flow entries.
 	FlowTable uint32
-	Logger    *slog.Logger
+	// NAT is for all NAT gateways.
+	NAT    NATConfig
+	Logger *slog.Logger
 	// Outside is the host's own network.
 	Outside Outside
 	// Step, if set, is called with the name of each step before and after it:
@@ -87,7 +89,7 @@ func Open(ctx context.Context, cfg Config) (*Dataplane, error) {
 	if d.out, err = openHost(d.kernel, cfg); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	d.phases = newPhases(kernelDrivers{d.kernel.Drivers(), d.out.Drivers(), d.out.firewall, d.out.accepts}, m, d.rules, set)
+	d.phases = newPhases(kernelDrivers{d.kernel.Drivers(), d.out.Drivers(), d.out.firewall, d.out.accepts, newNATs(d.kernel, cfg.Name, cfg.NAT)}, m, d.rules, set)
 	d.phases.crash = cfg.Step
 	if err := m.Recount(); err != nil {
 		return nil, errors.Join(err, d.Close())

@@ -12,6 +12,7 @@ import (
 	"github.com/vpcfabric/vpc/dataplane/nl"
 	"github.com/vpcfabric/vpc/dataplane/progs"
 	"github.com/vpcfabric/vpc/dataplane/spec"
+	"github.com/vpcfabric/vpc/gateways"
 )
 
 // bridgeBase is the ifindex of the first subnet's bridge; ports have a lower
@@ -45,6 +46,7 @@ type world struct {
 	forwarding  map[string]bool
 	accepts     map[ipt.Rule]struct{}
 	hostRoutes  map[netip.Prefix]nl.HostRoute
+	nats        map[spec.ENI]nat
 }
 
 // sysctlsOfOurs are set explicitly, because a new namespace inherits what the
@@ -98,6 +100,7 @@ func emptyWorld() world {
 		bridgePorts: map[nl.LinkKey]nl.BridgePort{}, addresses: map[nl.AddressKey]struct{}{}, edges: map[nl.LinkKey]nl.Edge{},
 		ups: map[nl.LinkKey]nl.Up{}, neighbours: map[nl.NeighbourKey]spec.MAC{}, fdb: map[nl.FDBKey]int{}, workloads: map[int]nl.Workload{},
 		forwarding: map[string]bool{}, accepts: map[ipt.Rule]struct{}{}, hostRoutes: map[netip.Prefix]nl.HostRoute{},
+		nats: map[spec.ENI]nat{},
 	}
 }
 
@@ -120,6 +123,9 @@ func expand(h *spec.Host, a around) world {
 	versions := x.versions()
 	for _, eni := range ports {
 		x.port(eni, h.Ports[eni], versions[eni])
+	}
+	for eni, n := range h.NATs {
+		x.nat(eni, n)
 	}
 	for k, e := range h.Endpoints {
 		if slot, local := s.port[e.ENI]; local {
@@ -190,6 +196,8 @@ func (x *expander) portLink(eni spec.ENI, p spec.Port) nl.Link {
 	switch {
 	case p.Kind == spec.Tap:
 		l.Kind, l.PeerMAC = nl.Tap, spec.MAC{}
+	case p.Kind == spec.NATGateway:
+		l.Peer, l.PeerName = x.natEnd(eni), gateways.NATDevice
 	case p.Netns == (spec.Netns{}):
 		l.PeerName, l.PeerMAC = "", spec.MAC{}
 	}

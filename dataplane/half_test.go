@@ -26,7 +26,7 @@ func inMemoryOutside(firewall delta.Driver[string, spec.Firewall]) *phases {
 func inMemoryPhases(routes delta.Driver[spec.RouteKey, dmaps.Route], endpoints delta.Driver[spec.EndpointKey, dmaps.Endpoint],
 	policies delta.Driver[dmaps.Slot, dmaps.Policy], ports delta.Driver[dmaps.Slot, dmaps.Port]) *phases {
 	k := &nltest.Kernel{}
-	p := newPhases(kernelDrivers{k.Drivers(), k.Outside(), inMemory[string, spec.Firewall](), inMemory[ipt.Rule, struct{}]()}, dmaps.New(nil), nil, &progs.Set{})
+	p := newPhases(kernelDrivers{k.Drivers(), k.Outside(), inMemory[string, spec.Firewall](), inMemory[ipt.Rule, struct{}](), &nats{}}, dmaps.New(nil), nil, &progs.Set{})
 	p.rules = delta.New("rules", inMemory[spec.RuleSetID, struct{}](), dmaps.CompareRuleSets)
 	p.attachments = delta.New("program", inMemory[progs.Attachment, progs.Attached](), progs.Attachment.Compare)
 	p.routes = delta.New("route", routes, dmaps.CompareRoutes)

@@ -20,6 +20,7 @@ import (
 type phases struct {
 	namespaces  *delta.Tracker[string, struct{}]
 	sysctls     *delta.Tracker[nl.SysctlKey, string]
+	nats        *delta.Tracker[spec.ENI, nat]
 	links       *delta.Tracker[nl.LinkKey, nl.Link]
 	rules       *delta.Tracker[spec.RuleSetID, struct{}]
 	routes      *delta.Tracker[spec.RouteKey, maps.Route]
@@ -61,6 +62,7 @@ type kernelDrivers struct {
 	outside  nl.OutsideDrivers
 	firewall delta.Driver[string, spec.Firewall]
 	accepts  delta.Driver[ipt.Rule, struct{}]
+	nats     delta.Driver[spec.ENI, nat]
 }
 
 func newPhases(drivers kernelDrivers, m *maps.Maps, rules *maps.Rules, set *progs.Set) phases {
@@ -68,6 +70,7 @@ func newPhases(drivers kernelDrivers, m *maps.Maps, rules *maps.Rules, set *prog
 	return phases{
 		namespaces:  delta.New("netns", k.Namespaces, strings.Compare),
 		sysctls:     delta.New("sysctl", k.Sysctls, nl.SysctlKey.Compare),
+		nats:        delta.New("nat", drivers.nats, compareENIs),
 		links:       delta.New("link", k.Links, nl.LinkKey.Compare),
 		rules:       delta.New("rules", rules, maps.CompareRuleSets),
 		routes:      delta.New("route", m.Routes(), maps.CompareRoutes),
@@ -118,13 +121,14 @@ func (a act) Put(context.Context) (int, error)            { return a.do() }
 func (a act) Prune(context.Context) (int, error)          { return 0, nil }
 func (a act) Diff(context.Context) ([]delta.Drift, error) { return nil, nil }
 
-// list is THE order. What decides about packets is written beside the old and
+// list is THE order. A NAT gateway's namespace is closed until its table is in
+// place, and then there is nothing in it yet. What decides about packets is written beside the old and
 // put in force at one moment; a port's own entry comes after, because writing it
 // counts the epoch; its link goes up after its program is attached and its entry
 // is whole. Deletion runs the list backwards.
 func (p *phases) list() []delta.Phase {
 	return []delta.Phase{
-		p.namespaces, p.sysctls, p.links,
+		p.namespaces, p.sysctls, p.nats, p.links,
 		p.rules, p.routes, p.endpoints, p.publics, p.filters, p.attachments, p.policies, p.published, counting{p.ports, p.count},
 		p.bridgePorts, p.addresses, p.firewall, p.edges, p.ups, p.neighbours, p.fdb, p.workloads, p.forwarding, p.accepts, p.hostRoutes,
 	}
@@ -137,6 +141,7 @@ func (p *phases) want(w world, rules *maps.Rules) {
 	rules.Content(w.content)
 	p.namespaces.Want(w.namespaces)
 	p.sysctls.Want(w.sysctls)
+	p.nats.Want(w.nats)
 	p.links.Want(w.links)
 	p.rules.Want(w.rules)
 	p.routes.Want(w.routes)

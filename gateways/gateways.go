@@ -1,5 +1,6 @@
-// Package gateways builds what surrounds the gateways of VPCs, as data: here the
-// firewall of a host whose VPCs reach the world through it.
+// Package gateways builds what surrounds the gateways of VPCs, as data: the
+// firewall of a host whose VPCs reach the world through it, and the table and
+// settings of a NAT gateway's namespace.
 //
 // A VPC with an internet gateway has one edge on the host: a device out of which
 // its packets come with public addresses of the pool as their sources. In mode

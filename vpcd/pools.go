@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/vpcfabric/vpc/dataplane"
 	"github.com/vpcfabric/vpc/ipam"
 	"github.com/vpcfabric/vpc/vpcd/internal/service"
 	"github.com/vpcfabric/vpc/vpcd/internal/store"
@@ -21,9 +22,15 @@ const modeNAT = "nat"
 var modesToCome = []string{"arp", "routed"}
 
 // outside is what the configuration says of the world beyond internet gateways.
-type outside struct{ pools, allowed []netip.Prefix }
+type outside struct {
+	pools, allowed []netip.Prefix
+	nat            dataplane.NATConfig
+}
 
 func parseOutside(cfg Config) (o outside, err error) {
+	if o.nat, err = parseNAT(cfg); err != nil {
+		return o, err
+	}
 	if o.pools, err = parsePools(cfg.PublicPools); err == nil {
 		o.allowed, err = parseAllowed(cfg.PublicAllow)
 	}

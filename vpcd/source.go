@@ -58,6 +58,8 @@ func (s *source) Snapshot(context.Context) (*record.World, error) {
 		Acls:       collect[*record.NetworkAcl](snap, record.Acls),
 		Lists:      collect[*record.PrefixList](snap, record.Lists),
 		Gateways:   collect[*record.Gateway](snap, record.Gateways),
+		Peerings:   collect[*record.Peering](snap, record.Peerings),
+		Nats:       collect[*record.NatGateway](snap, record.Nats),
 		Tombstones: collect[*record.Tombstone](snap, record.Tombstones),
 
 		Revocations: collect[*record.Revocation](snap, record.Revocations),

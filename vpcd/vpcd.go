@@ -59,7 +59,11 @@ type Config struct {
 	PublicPools []string
 	// PublicAllow are CIDRs that are reached through internet gateways although
 	// they are private, such as the network of the host.
-	PublicAllow  []string
+	PublicAllow []string
+	// NATPorts are what NAT gateways translate to, FIRST-LAST, and NATIdle is after
+	// what time without a packet they forget a connection. Empty is AWS's.
+	NATPorts     string
+	NATIdle      time.Duration
 	DockerSocket string
 	Version      string
 	Logger       *slog.Logger
@@ -179,7 +183,7 @@ func Run(ctx context.Context, cfg Config) error {
 		cfg.Logger.Info("EC2 endpoint", "address", port.Addr().String(), "url", endpoint)
 	}
 
-	dp, err := dataplane.Open(ctx, dataplane.Config{Name: cfg.Name, FlowTable: cfg.FlowTable, Logger: cfg.Logger, Step: cfg.Step})
+	dp, err := dataplane.Open(ctx, dataplane.Config{Name: cfg.Name, FlowTable: cfg.FlowTable, NAT: outside.nat, Logger: cfg.Logger, Step: cfg.Step})
 	if err != nil {
 		return err
 	}

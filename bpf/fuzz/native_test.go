@@ -40,13 +40,13 @@ func FuzzFrame(f *testing.F) {
 	d := dice{rand.New(rand.NewPCG(1, 1))}
 	for range 200 {
 		x := d.frame()
-		f.Add(x.bytes, uint32(x.length), uint16(x.linear), uint16(x.gsoSegs), uint16(x.gsoSize), x.stuck)
+		f.Add(x.bytes, uint32(x.length), uint16(x.linear), uint16(x.gsoSegs), uint16(x.gsoSize), x.stuck, uint8(x.ifindex))
 	}
-	f.Fuzz(func(t *testing.T, bytes []byte, length uint32, linear, segs, size uint16, stuck bool) {
+	f.Fuzz(func(t *testing.T, bytes []byte, length uint32, linear, segs, size uint16, stuck bool, at uint8) {
 		if len(bytes) > 4096 {
 			t.Skip("more than there are headers for")
 		}
-		x := frame{ifindex: portBase + 1, now: 1e18, bytes: bytes, length: max(len(bytes), int(length%200000)), stuck: stuck,
+		x := frame{ifindex: portBase + uint32(at), now: 1e18, bytes: bytes, length: max(len(bytes), int(length%200000)), stuck: stuck,
 			gsoSegs: uint32(segs), gsoSize: uint32(size)}
 		x.linear = min(x.length, int(linear%2048))
 		h.ready(t, func(h *harness) { h.found(world{gated: true}) }).shoot(1, func() frame { return x }, func(x frame, a frameAnswer) {

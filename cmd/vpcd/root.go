@@ -65,6 +65,8 @@ func root(run func(context.Context, vpcd.Config) error) *cobra.Command {
 	f.BoolVar(&cfg.StrictCIDRs, "strict-cidrs", false, "apply AWS's table of restricted CIDR associations")
 	f.StringArrayVar(&cfg.PublicPools, "public-pool", []string{vpcd.DefaultPool}, "CIDR that public addresses come from; repeatable. Its first address is the host's")
 	f.StringArrayVar(&cfg.PublicAllow, "public-allow", nil, "private CIDR that is reached through internet gateways all the same, such as the host's network; repeatable")
+	f.StringVar(&cfg.NATPorts, "nat-ports", "", "ports that NAT gateways translate to, FIRST-LAST (default: 1024-65535)")
+	f.DurationVar(&cfg.NATIdle, "nat-idle", 0, "after what time without a packet NAT gateways forget a connection (default: 350s)")
 	f.StringVar(&cfg.DockerSocket, "docker-socket", "/var/run/docker.sock", "Docker Engine's API")
 	f.String(configFlag, "", "YAML file with the same names")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })

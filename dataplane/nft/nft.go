@@ -4,7 +4,8 @@
 //
 // What is ours: the table of the host's name with everything in it, if it has the
 // set of edges or nothing at all. A rule that somebody put into it or took out of
-// it is drift. No other table is read for its content or written.
+// it is drift. In a namespace that is ours, as a NAT gateway's, every table of the
+// name is ours. No other table is read for its content or written.
 //
 // Reviewers check: a table is replaced in one transaction, so no packet meets it
 // empty or half; what is listed as wanted is so in every rule, set and flag.
@@ -17,7 +18,6 @@ import (
 	"os"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/binaryutil"
 	"golang.org/x/sys/unix"
 
 	"github.com/vpcfabric/vpc/dataplane/spec"
@@ -36,13 +36,21 @@ const mark = "edges"
 // a delta.Driver.
 type Driver struct {
 	netns, table string
-	dial         []nftables.ConnOption // of tests
+	// whole says that the namespace is ours, so that every table of the name is.
+	whole bool
+	dial  []nftables.ConnOption // of tests
 }
 
 // Open prepares access to the table of a host in the namespace at path, for
 // example /run/netns/NAME; it does nothing to the kernel.
 func Open(netns, host string) *Driver {
 	return &Driver{netns: netns, table: spec.FirewallTable(host)}
+}
+
+// OpenInside is Open for a namespace that is ours, where nobody else can have a
+// table of the name.
+func OpenInside(netns, host string) *Driver {
+	return &Driver{netns: netns, table: spec.FirewallTable(host), whole: true}
 }
 
 // Cleanup removes the table of a host from the namespace at path. One that is
@@ -80,7 +88,7 @@ func explain(err error) error {
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("nftables needs CAP_NET_ADMIN: %w", err)
 	case errors.Is(err, errBatch) && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOENT)):
-		return fmt.Errorf("a module of nftables is missing (nf_tables, nft_chain_nat, nft_masq, nft_ct, nft_fib_ipv4): %w", err)
+		return fmt.Errorf("a module of nftables is missing (nf_tables, nft_chain_nat, nft_masq, nft_ct, nft_fib_ipv4, nft_nat, nft_hash, nft_reject_ipv4): %w", err)
 	}
 	return err
 }
@@ -139,7 +147,11 @@ func (d *Driver) Put(_ context.Context, name string, v spec.Firewall) error {
 		if have, there, err := d.read(c, v); err == nil && there && have == v {
 			return nil
 		}
-		return replace(c, t)
+		counted, err := d.counted(c)
+		if err != nil {
+			return err
+		}
+		return replace(c, t, counted)
 	})
 }
 
@@ -184,11 +196,15 @@ func flush(c *nftables.Conn) error {
 // perMessage bounds the elements of one message: an attribute has at most 64 KiB.
 const perMessage = 1000
 
-// replace writes the whole table in one transaction.
-func replace(c *nftables.Conn, t table) error {
+// replace writes the whole table in one transaction. Counters go on from what
+// they have counted.
+func replace(c *nftables.Conn, t table, counted map[string]Counter) error {
 	kt := c.AddTable(clearTable(c, t.name))
+	for _, name := range t.counters {
+		c.AddObj(counterObject(kt, name, counted[name]))
+	}
 	for _, s := range t.sets {
-		ks := &nftables.Set{Table: kt, Name: s.name, KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian}
+		ks := setTypes[s.kind].kernel(kt, s.name)
 		if err := c.AddSet(ks, nil); err != nil {
 			return err
 		}
@@ -196,7 +212,7 @@ func replace(c *nftables.Conn, t table) error {
 			n := min(len(rest), perMessage)
 			var keys []nftables.SetElement
 			for _, e := range rest[:n] {
-				keys = append(keys, nftables.SetElement{Key: ifname(e)})
+				keys = append(keys, nftables.SetElement{Key: setTypes[s.kind].key(e)})
 			}
 			if err := c.SetAddElements(ks, keys); err != nil {
 				return err

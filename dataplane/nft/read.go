@@ -24,7 +24,7 @@ func (d *Driver) find(c *nftables.Conn) (*nftables.Table, bool, error) {
 	if err != nil {
 		return nil, false, fmt.Errorf("%w: %w", errQuestion, err)
 	}
-	if t.Use == 0 {
+	if t.Use == 0 || d.whole {
 		return t, true, nil
 	}
 	_, err = c.GetSetByName(t, mark)
@@ -55,6 +55,9 @@ func (d *Driver) read(c *nftables.Conn, wanted spec.Firewall) (spec.Firewall, bo
 	}
 	// Something unreadable in our table is somebody else's doing: it is drift, and
 	// the next replacement removes it.
+	if err := t.readCounters(c, kt); err != nil {
+		t.strange = append(t.strange, "counters: "+err.Error())
+	}
 	if err := t.readSets(c, kt); err != nil {
 		t.strange = append(t.strange, "sets: "+err.Error())
 	}
@@ -62,32 +65,32 @@ func (d *Driver) read(c *nftables.Conn, wanted spec.Firewall) (spec.Firewall, bo
 		t.strange = append(t.strange, "chains: "+err.Error())
 	}
 	// The kernel counts what is in a table, so that what cannot be listed here
-	// (objects, flow tables) is seen as well. It does so in network order.
-	if n := uint32(len(t.sets) + len(t.chains)); kt.Use != n && bits.ReverseBytes32(kt.Use) != n {
-		t.strange = append(t.strange, "objects that are neither sets nor chains")
+	// (other objects, flow tables) is seen as well. It does so in network order.
+	if n := uint32(len(t.counters) + len(t.sets) + len(t.chains)); kt.Use != n && bits.ReverseBytes32(kt.Use) != n {
+		t.strange = append(t.strange, "objects that are neither counters nor sets nor chains")
 	}
 	return t.text(), true, nil
 }
 
 // readSets lists sets with their elements. A set that holds anything else than
-// names of devices gets a name that no text can have.
+// names of devices or addresses gets a name that no text can have.
 func (t *table) readSets(c *nftables.Conn, kt *nftables.Table) error {
 	list, err := c.GetSets(kt)
 	if err != nil {
 		return err
 	}
 	for _, ks := range list {
-		s := set{name: ks.Name}
-		if plain := ks.KeyType.GetNFTMagic() == nftables.TypeIFName.GetNFTMagic() && !ks.IsMap && !ks.Interval && !ks.HasTimeout &&
+		s := set{name: ks.Name, kind: setType(ks)}
+		if plain := s.kind != "" && !ks.IsMap && !ks.Interval && !ks.HasTimeout &&
 			!ks.Constant && !ks.Anonymous && !ks.Dynamic && !ks.Concatenation; !plain {
-			s.name += " of another kind"
+			s.name, s.kind = s.name+" of another kind", "ifname"
 		}
 		elements, err := c.GetSetElements(ks)
 		if err != nil {
 			return err
 		}
 		for _, e := range elements {
-			s.elements = append(s.elements, strings.TrimRight(string(e.Key), "\x00"))
+			s.elements = append(s.elements, setTypes[s.kind].value(e.Key))
 		}
 		slices.Sort(s.elements)
 		t.sets = append(t.sets, s)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/google/nftables"
@@ -16,17 +15,19 @@ import (
 // table is a text that was understood, or the kernel's table in the same shape, so
 // that one layout serves both and a comparison of texts is one of contents.
 type table struct {
-	name   string
-	sets   []set
-	chains []chain
+	name     string
+	counters []string
+	sets     []set
+	chains   []chain
 	// strange is what the kernel has and the text cannot say, a line each.
 	strange []string
 }
 
-// set holds names of devices, sorted: the kernel lists them in no order.
+// set holds names of devices or addresses, sorted: the kernel lists them in no
+// order.
 type set struct {
-	name     string
-	elements []string
+	name, kind string
+	elements   []string
 }
 
 // chain is one hook's rules; its words are nft's, because the numbers behind them
@@ -48,17 +49,24 @@ func (ch chain) kernel(t *nftables.Table) *nftables.Chain {
 // Heads of blocks. What they leave out (flags, devices of a hook, numbers as
 // priorities) nobody here needs, and what is refused cannot be compared wrongly.
 var (
-	tableLine = regexp.MustCompile(`^table ip (\S+) \{$`)
-	setLine   = regexp.MustCompile(`^set (\S+) \{$`)
-	chainLine = regexp.MustCompile(`^chain (\S+) \{$`)
-	hookLine  = regexp.MustCompile(`^type (filter|nat|route) hook (\w+) priority (\w+); policy (\w+);$`)
+	tableLine   = regexp.MustCompile(`^table ip (\S+) \{$`)
+	counterLine = regexp.MustCompile(`^counter (\S+) \{$`)
+	setLine     = regexp.MustCompile(`^set (\S+) \{$`)
+	chainLine   = regexp.MustCompile(`^chain (\S+) \{$`)
+	hookLine    = regexp.MustCompile(`^type (filter|nat|route) hook (\w+) priority (-?\w+); policy (\w+);$`)
 )
 
 // parser goes through a text line by line; indentation and empty lines mean
 // nothing.
 type parser struct {
 	lines []string
-	sets  map[string]bool
+	names
+}
+
+// names are what a rule may refer to: sets with their types, and counters.
+type names struct {
+	sets     map[string]string
+	counters map[string]bool
 }
 
 func (p *parser) next() (string, error) {
@@ -75,7 +83,7 @@ func (p *parser) next() (string, error) {
 // parse understands a text. One that this package would not write the same way
 // is refused: else it would be drift for ever.
 func parse(text spec.Firewall) (table, error) {
-	p := &parser{lines: strings.Split(string(text), "\n"), sets: map[string]bool{}}
+	p := &parser{lines: strings.Split(string(text), "\n"), names: names{map[string]string{}, map[string]bool{}}}
 	t, err := p.table()
 	if err == nil && t.text() != text {
 		err = fmt.Errorf("it is not laid out as nft does it:\n%s", t.text())
@@ -100,7 +108,12 @@ func (p *parser) table() (t table, err error) {
 		if line, err = p.next(); err != nil || line == "}" {
 			return t, err
 		}
-		if m := setLine.FindStringSubmatch(line); m != nil {
+		if m := counterLine.FindStringSubmatch(line); m != nil {
+			if err := p.counter(m[1]); err != nil {
+				return t, fmt.Errorf("counter %s: %w", m[1], err)
+			}
+			t.counters = append(t.counters, m[1])
+		} else if m := setLine.FindStringSubmatch(line); m != nil {
 			s, err := p.set(m[1])
 			if err != nil {
 				return t, fmt.Errorf("set %s: %w", m[1], err)
@@ -113,7 +126,7 @@ func (p *parser) table() (t table, err error) {
 			}
 			t.chains = append(t.chains, ch)
 		} else {
-			return t, fmt.Errorf("%q is neither a set nor a chain", line)
+			return t, fmt.Errorf("%q is neither a counter nor a set nor a chain", line)
 		}
 	}
 }
@@ -122,8 +135,10 @@ func (p *parser) table() (t table, err error) {
 // lines are joined before they are taken apart.
 func (p *parser) set(name string) (set, error) {
 	s := set{name: name}
-	if line, err := p.next(); err != nil || line != "type ifname" {
-		return s, errors.Join(fmt.Errorf("%q: only names of devices are known here", line), err)
+	head, err := p.next()
+	var known bool
+	if s.kind, known = strings.CutPrefix(head, "type "); err != nil || !known || setTypes[s.kind].read == nil {
+		return s, errors.Join(fmt.Errorf("%q: only names of devices and addresses are known here", head), err)
 	}
 	var all strings.Builder
 	for {
@@ -142,14 +157,14 @@ func (p *parser) set(name string) (set, error) {
 		return s, fmt.Errorf("%q are no elements", all.String())
 	}
 	for word := range strings.SplitSeq(list, ",") {
-		e, err := strconv.Unquote(strings.TrimSpace(word))
-		if err != nil || e == "" || len(ifname(e)) < len(e)+1 {
-			return s, fmt.Errorf("element %q is not the name of a device", word)
+		e, err := setTypes[s.kind].read(strings.TrimSpace(word))
+		if err != nil {
+			return s, fmt.Errorf("element %s: %w", word, err)
 		}
 		s.elements = append(s.elements, e)
 	}
 	slices.Sort(s.elements)
-	p.sets[name] = true
+	p.sets[name] = s.kind
 	return s, nil
 }
 
@@ -169,7 +184,7 @@ func (p *parser) chain(name string) (chain, error) {
 		if line, err = p.next(); err != nil || line == "}" {
 			return ch, err
 		}
-		r, err := compile(line, p.sets)
+		r, err := compile(line, p.names)
 		if err != nil {
 			return ch, err
 		}
@@ -182,13 +197,16 @@ func known[V any](m map[string]V, k string) bool { _, ok := m[k]; return ok }
 // text lays a table out as nft does.
 func (t table) text() spec.Firewall {
 	var blocks []string
+	for _, c := range t.counters {
+		blocks = append(blocks, fmt.Sprintf("\tcounter %s {\n\t\tpackets 0 bytes 0\n\t}\n", c))
+	}
 	for _, s := range t.sets {
-		var quoted []string
+		var shown []string
 		for _, e := range s.elements {
-			quoted = append(quoted, strconv.Quote(e))
+			shown = append(shown, setTypes[s.kind].show(e))
 		}
-		blocks = append(blocks, fmt.Sprintf("\tset %s {\n\t\ttype ifname\n\t\telements = { %s }\n\t}\n",
-			s.name, strings.Join(quoted, ",\n\t\t\t     ")))
+		blocks = append(blocks, fmt.Sprintf("\tset %s {\n\t\ttype %s\n\t\telements = { %s }\n\t}\n",
+			s.name, s.kind, strings.Join(shown, ",\n\t\t\t     ")))
 	}
 	for _, ch := range t.chains {
 		var b strings.Builder

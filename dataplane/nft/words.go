@@ -26,12 +26,12 @@ type rule struct {
 // words are what is left of a line.
 type words struct {
 	rest []string
-	sets map[string]bool
-	out  []expr.Any
+	names
+	out []expr.Any
 }
 
 // compile turns a line into expressions.
-func compile(line string, sets map[string]bool) (rule, error) {
+func compile(line string, known names) (rule, error) {
 	r := rule{line: line}
 	body := line
 	if before, comment, ok := strings.Cut(line, ` comment "`); ok {
@@ -41,7 +41,7 @@ func compile(line string, sets map[string]bool) (rule, error) {
 		}
 		body, r.userData = before, userdata.AppendString(nil, userdata.TypeComment, comment)
 	}
-	w := &words{rest: strings.Fields(body), sets: sets}
+	w := &words{rest: strings.Fields(body), names: known}
 	for len(w.rest) > 0 {
 		if err := w.statement(); err != nil {
 			return r, fmt.Errorf("rule %q: %w", line, err)
@@ -74,7 +74,19 @@ func (w *words) statement() error {
 	case "oifname":
 		return w.device(expr.MetaKeyOIFNAME)
 	case "ip":
-		return w.address()
+		return w.ip()
+	case "tcp":
+		return w.tcpFlags()
+	case "icmp":
+		return w.icmpType()
+	case "jhash":
+		return w.sourceHash()
+	case "counter":
+		return w.counter()
+	case "snat":
+		return w.snat()
+	case "reject":
+		return w.reject()
 	case "fib":
 		return w.fib()
 	case "ct":
@@ -99,7 +111,7 @@ func (w *words) device(key expr.MetaKey) error {
 	}
 	w.add(&expr.Meta{Key: key, Register: register})
 	if set, ok := strings.CutPrefix(value, "@"); ok {
-		if !w.sets[set] {
+		if w.sets[set] != "ifname" {
 			return fmt.Errorf("no set %q", set)
 		}
 		w.add(&expr.Lookup{SourceRegister: register, SetName: set, Invert: op == expr.CmpOpNeq})
@@ -126,13 +138,16 @@ const (
 	destinationOffset = 16
 )
 
-// address matches saddr or daddr against a prefix.
-func (w *words) address() error {
-	offset := map[string]uint32{"saddr": sourceOffset, "daddr": destinationOffset}[w.next()]
+// address matches saddr or daddr against a prefix or a set.
+func (w *words) address(field string) error {
+	offset := map[string]uint32{"saddr": sourceOffset, "daddr": destinationOffset}[field]
 	if offset == 0 {
-		return fmt.Errorf("of ip, only saddr and daddr are known here")
+		return fmt.Errorf("of ip, only saddr, daddr, protocol and frag-off are known here")
 	}
 	text := w.next()
+	if set, ok := strings.CutPrefix(text, "@"); ok {
+		return w.addressIn(offset, set)
+	}
 	p, err := netip.ParsePrefix(text)
 	if err != nil || !p.Addr().Is4() || p != p.Masked() || p.IsSingleIP() || p.Bits() == 0 {
 		return fmt.Errorf("%q is not an IPv4 prefix of 1 to 31 bits", text)
@@ -164,10 +179,14 @@ func (w *words) fib() error {
 	return nil
 }
 
-// conntrack matches any of a list of states.
+// conntrack matches any of a list of states, or a direction.
 func (w *words) conntrack() error {
-	if w.next() != "state" {
-		return fmt.Errorf("of ct, only state is known here")
+	switch w.next() {
+	case "direction":
+		return w.direction()
+	case "state":
+	default:
+		return fmt.Errorf("of ct, only state and direction are known here")
 	}
 	var bits uint32
 	for name := range strings.SplitSeq(w.next(), ",") {
@@ -199,6 +218,8 @@ var (
 	priorities = map[string]*nftables.ChainPriority{
 		"raw": nftables.ChainPriorityRaw, "mangle": nftables.ChainPriorityMangle, "dstnat": nftables.ChainPriorityNATDest,
 		"filter": nftables.ChainPriorityFilter, "srcnat": nftables.ChainPriorityNATSource,
+		"-450": nftables.ChainPriorityRef(-450), // before fragments are put together
+		"200":  nftables.ChainPriorityRef(200),  // after translation
 	}
 	policies = map[string]nftables.ChainPolicy{"accept": nftables.ChainPolicyAccept, "drop": nftables.ChainPolicyDrop}
 )

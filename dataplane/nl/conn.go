@@ -198,8 +198,9 @@ func (c *conn) exec(kind, flags int, parts []vnl.NetlinkRequestData) ([][]byte, 
 	return req.Execute(unix.NETLINK_ROUTE, 0)
 }
 
-// each calls fn for every namespace of ours that is there, in order. One that
-// vanishes meanwhile has nothing to list.
+// each calls fn for every namespace of a VPC that is there, in order. One that
+// vanishes meanwhile has nothing to list. What is in the namespace of a NAT
+// gateway is a workload's end or goes with the namespace: nothing there is listed.
 func (k *Kernel) each(ctx context.Context, fn func(c *conn) error) error {
 	names, err := k.names()
 	if err != nil {
@@ -208,6 +209,9 @@ func (k *Kernel) each(ctx context.Context, fn func(c *conn) error) error {
 	for _, name := range names {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if isNAT(name) {
+			continue
 		}
 		c, err := k.conn(name)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -13,10 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// role is what follows the prefix in a name of ours: the id of a VPC, which has
-// 17 hexadecimal digits. Anything looser would take a person's namespace for
-// ours and delete it, or those of the host "a-b" for those of the host "a".
-var role = regexp.MustCompile(`^vpc-[0-9a-f]{17}$`)
+// role is what follows the prefix in a name of ours: the id of a VPC or of a NAT
+// gateway, which has 17 hexadecimal digits. Anything looser would take a person's
+// namespace for ours and delete it, or those of the host "a-b" for those of the
+// host "a".
+var role = regexp.MustCompile(`^(vpc|nat)-[0-9a-f]{17}$`)
 
 // owns reports whether a name in /run/netns is of this host.
 func (k *Kernel) owns(name string) bool {

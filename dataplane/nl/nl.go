@@ -2,8 +2,8 @@
 // neighbours and sysctls of one host: one delta driver for each kind of kernel
 // object. It is the only package that speaks rtnetlink.
 //
-// What is ours: every namespace whose name is the host's prefix and a VPC's id,
-// and everything in it. Inside the namespaces of workloads ours are the end of a
+// What is ours: every namespace whose name is the host's prefix and the id of a
+// VPC or NAT gateway, and everything in it. Inside the namespaces of workloads ours are the end of a
 // veth pair whose other end is ours, and the addresses and routes that carry
 // our protocol number. In the daemon's own namespace, the outside, ours are the
 // ends of edges, the routes with that number and the host's mark, and what a
@@ -49,9 +49,9 @@ func Open(host string) *Kernel {
 	return &Kernel{prefix: "vpc-" + host + "-", conns: map[string]*conn{}}
 }
 
-// Netns is the full name of one of our namespaces: the prefix and the VPC's id,
-// "vpc-" and 17 hexadecimal digits.
-func (k *Kernel) Netns(vpc string) string { return k.prefix + vpc }
+// Netns is the full name of one of our namespaces: the prefix and the id of a VPC
+// or NAT gateway, "vpc-" or "nat-" and 17 hexadecimal digits.
+func (k *Kernel) Netns(id string) string { return k.prefix + id }
 
 // Close gives back the sockets. The kernel objects stay.
 func (k *Kernel) Close() {

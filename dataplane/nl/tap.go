@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -232,14 +233,15 @@ func (o origin) settle(owner *conn, name string) error {
 	return errors.Join(errs...)
 }
 
-// openForeign opens the namespace that n means, or fails with ErrReplaced.
+// openForeign opens the namespace that n means, or fails with ErrReplaced. That of
+// a NAT gateway is meant by its name.
 func openForeign(n spec.Netns) (*os.File, nsID, error) {
 	f, err := os.Open(n.Path)
 	if err != nil {
 		return nil, nsID{}, err
 	}
 	id, err := identifyFile(f)
-	if err == nil && id.inode != n.Inode {
+	if err == nil && id.inode != n.Inode && n != NATNamespace(filepath.Base(n.Path)) {
 		err = fmt.Errorf("%s is namespace %d, not %d: the workload was replaced: %w", n.Path, id.inode, n.Inode, ErrReplaced)
 	}
 	if err != nil {

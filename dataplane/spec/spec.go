@@ -30,6 +30,9 @@ type Host struct {
 	// Public says whose each public address is that leads to an interface of this
 	// host, through the gateway of its VPC.
 	Public map[netip.Addr]Public
+	// NATs are the namespaces of NAT gateways on this host, by their interface:
+	// each has a port of the kind NATGateway.
+	NATs map[ENI]NAT
 	// Pools are the prefixes that public addresses come from.
 	Pools map[netip.Prefix]Pool
 	// Allowed are prefixes that are reached through gateways although they are no
@@ -103,6 +106,9 @@ const (
 	Veth Kind = iota
 	// Tap is a device that a virtual machine monitor holds open.
 	Tap
+	// NATGateway is a pair whose other end is in a namespace that is ours: see
+	// Host.NATs. Netns is empty.
+	NATGateway
 )
 
 // Port is one attached network interface.
@@ -146,7 +152,8 @@ type Timeouts struct {
 }
 
 // Netns identifies a network namespace: the path opens it, the inode tells
-// whether it is still the same one.
+// whether it is still the same one. A NAT gateway's, which we make ourselves, has
+// no inode here.
 type Netns struct {
 	Path  string
 	Inode uint64

@@ -23,7 +23,7 @@ func (s *story) routes() {
 	s.refused("DependencyViolation", api.DeleteRouteTableRequest{RouteTableId: id})
 
 	s.refused("InvalidGatewayID.NotFound", api.CreateRouteRequest{RouteTableId: id, DestinationCidrBlock: "0.0.0.0/0", GatewayId: "igw-0123456789abcdef0"})
-	s.refused("UnsupportedOperation", api.CreateRouteRequest{RouteTableId: id, DestinationCidrBlock: "0.0.0.0/0", NatGatewayId: "nat-0123456789abcdef0"})
+	s.refused("InvalidNatGatewayID.NotFound", api.CreateRouteRequest{RouteTableId: id, DestinationCidrBlock: "0.0.0.0/0", NatGatewayId: "nat-0123456789abcdef0"})
 	do[struct{}](s, api.ReplaceRouteRequest{RouteTableId: id, DestinationCidrBlock: local, LocalTarget: api.Ptr(true)})
 	s.refused("InvalidParameterValue", api.DeleteRouteRequest{RouteTableId: id, DestinationCidrBlock: local})
 	s.refused("InvalidRoute.NotFound", api.DeleteRouteRequest{RouteTableId: id, DestinationCidrBlock: "0.0.0.0/0"})

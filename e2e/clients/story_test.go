@@ -58,6 +58,8 @@ func (s *story) tell() {
 	s.beginInterface()
 	s.changeInterface()
 	s.publicAddresses()
+	s.peerings()
+	s.natGateways()
 	s.tagsAndFilters()
 	s.workloads()
 	s.refusals()

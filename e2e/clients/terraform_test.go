@@ -135,17 +135,25 @@ var inPlace = []string{
 	"aws_ec2_tag.held",
 	"aws_eip.www",
 	"aws_internet_gateway.main",
+	"aws_nat_gateway.egress",
+	"aws_nat_gateway.inner",
 	"aws_main_route_table_association.second",
 	"aws_network_acl.inline",
 	"aws_network_interface.spare",
+	"aws_route.egress",
 	"aws_route_table.inline",
+	"aws_route_table.peered",
 	"aws_route_table_association.b",
 	"aws_security_group.inline",
 	"aws_security_group_rule.old",
 	"aws_subnet.a",
 	"aws_vpc.main",
+	"aws_vpc_peering_connection.asked",
+	"aws_vpc_peering_connection_accepter.asked",
+	"aws_vpc_peering_connection_options.asked",
 	"aws_vpc_security_group_egress_rule.client",
 	"aws_vpc_security_group_egress_rule.list",
+	"aws_vpc_security_group_ingress_rule.across",
 	"aws_vpc_security_group_ingress_rule.cidr",
 	"aws_vpc_security_group_ingress_rule.group",
 }
@@ -188,8 +196,12 @@ func TestTerraform(t *testing.T) {
 	tf.imports("aws_route_table_association.a", ids["a"]+"/"+ids["inline_table"])
 	tf.imports("aws_route.public", ids["table"]+"_0.0.0.0/0")
 	tf.imports("aws_internet_gateway.main", ids["gateway"])
+	tf.imports("aws_nat_gateway.egress", ids["nat"])
+	tf.imports("aws_route.inspected", ids["behind"]+"_10.0.1.0/24")
 	tf.imports("aws_eip.www", ids["www"])
 	tf.imports("aws_eip_association.www", ids["mapping"])
+	tf.imports("aws_vpc_peering_connection.asked", ids["peering"])
+	tf.imports("aws_route.peered", ids["peer_table"]+"_10.9.0.0/16")
 	tf.unchanged("phase=2")
 
 	w.detach()
@@ -204,8 +216,9 @@ func (tf *terraform) sees() {
 	want, _ := json.MarshalIndent(map[string]string{
 		"account": account, "region": "us-east-1", "zones": "local-1a,local-1b,local-1c", "cidr": "10.0.0.0/16", "vpcs": "1",
 		"subnet": "10.0.1.0/24", "subnets": "2", "group": "inline", "groups": "2", "interface": "10.0.1.50", "interfaces": "2",
-		"table": "true", "tables": "3", "table_of_a": "true", "way_out": "true", "acls": "3", "acl": "true", "list": "10.0.1.0/24,192.0.2.0/24", "lists": "1",
-		"gateway": "true", "elastic": "10.0.1.50", "elastics": "2",
+		"table": "true", "tables": "4", "table_of_a": "true", "way_out": "true", "acls": "3", "acl": "true", "list": "10.0.1.0/24,192.0.2.0/24", "lists": "1",
+		"gateway": "true", "elastic": "10.0.1.50", "elastics": "3", "nat": "true", "nats": "2",
+		"peering": "10.20.0.0/16", "peerings": "2",
 	}, "", "  ")
 	if string(got) != string(want) {
 		tf.Errorf("data sources: got %s\nwant %s", got, want)
@@ -227,6 +240,15 @@ func (tf *terraform) updated(ids map[string]string) {
 		tf.Errorf("public addresses of the interfaces: %+v, %+v", a, held.Association)
 	}
 	for _, r := range ask[api.DescribeRouteTablesResult](tf.host, account, "rt", "show", ids["table"]).RouteTables[0].Routes {
+		if r.State != api.RouteStateActive {
+			tf.Errorf("the route %+v", r)
+		}
+	}
+	peering := ask[api.DescribeVpcPeeringConnectionsResult](tf.host, account, "peering", "show", ids["peering"]).VpcPeeringConnections[0]
+	if !api.Val(peering.AccepterVpcInfo.PeeringOptions.AllowDnsResolutionFromRemoteVpc) || api.Val(peering.RequesterVpcInfo.PeeringOptions.AllowDnsResolutionFromRemoteVpc) {
+		tf.Errorf("the updated peering: %+v", peering)
+	}
+	for _, r := range ask[api.DescribeRouteTablesResult](tf.host, account, "rt", "show", ids["peer_table"]).RouteTables[0].Routes {
 		if r.State != api.RouteStateActive {
 			tf.Errorf("the route %+v", r)
 		}

@@ -13,7 +13,7 @@ func TestAbsent(t *testing.T) {
 			seen[action] = true
 		}
 	}
-	if !seen["CreateNatGateway"] || IsAbsent("CreateVpc") || IsAbsent("MakeCoffee") || IsAbsent("") {
+	if !seen["CreateVpcEndpoint"] || IsAbsent("CreateVpc") || IsAbsent("MakeCoffee") || IsAbsent("") {
 		t.Errorf("%d actions are absent", len(seen))
 	}
 }

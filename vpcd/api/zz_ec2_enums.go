@@ -40,6 +40,12 @@ const (
 	AvailabilityZoneStateConstrained = "constrained"
 )
 
+// Values of ConnectivityType.
+const (
+	ConnectivityTypePrivate = "private"
+	ConnectivityTypePublic  = "public"
+)
+
 // Values of DomainType.
 const (
 	DomainTypeVpc      = "vpc"
@@ -60,6 +66,25 @@ const (
 	InstanceStateNameTerminated   = "terminated"
 	InstanceStateNameStopping     = "stopping"
 	InstanceStateNameStopped      = "stopped"
+)
+
+// Values of NatGatewayAddressStatus.
+const (
+	NatGatewayAddressStatusAssigning      = "assigning"
+	NatGatewayAddressStatusUnassigning    = "unassigning"
+	NatGatewayAddressStatusAssociating    = "associating"
+	NatGatewayAddressStatusDisassociating = "disassociating"
+	NatGatewayAddressStatusSucceeded      = "succeeded"
+	NatGatewayAddressStatusFailed         = "failed"
+)
+
+// Values of NatGatewayState.
+const (
+	NatGatewayStatePending   = "pending"
+	NatGatewayStateFailed    = "failed"
+	NatGatewayStateAvailable = "available"
+	NatGatewayStateDeleting  = "deleting"
+	NatGatewayStateDeleted   = "deleted"
 )
 
 // Values of NetworkInterfaceAttribute.
@@ -275,6 +300,19 @@ const (
 	VpcCidrBlockStateCodeDisassociated  = "disassociated"
 	VpcCidrBlockStateCodeFailing        = "failing"
 	VpcCidrBlockStateCodeFailed         = "failed"
+)
+
+// Values of VpcPeeringConnectionStateReasonCode.
+const (
+	VpcPeeringConnectionStateReasonCodeInitiatingRequest = "initiating-request"
+	VpcPeeringConnectionStateReasonCodePendingAcceptance = "pending-acceptance"
+	VpcPeeringConnectionStateReasonCodeActive            = "active"
+	VpcPeeringConnectionStateReasonCodeDeleted           = "deleted"
+	VpcPeeringConnectionStateReasonCodeRejected          = "rejected"
+	VpcPeeringConnectionStateReasonCodeFailed            = "failed"
+	VpcPeeringConnectionStateReasonCodeExpired           = "expired"
+	VpcPeeringConnectionStateReasonCodeProvisioning      = "provisioning"
+	VpcPeeringConnectionStateReasonCodeDeleting          = "deleting"
 )
 
 // Values of VpcState.

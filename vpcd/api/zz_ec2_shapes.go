@@ -4,6 +4,17 @@ package api
 
 import "time"
 
+// AcceptVpcPeeringConnectionRequest is the request of action AcceptVpcPeeringConnection.
+type AcceptVpcPeeringConnectionRequest struct {
+	DryRun                 *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	VpcPeeringConnectionId string `json:"VpcPeeringConnectionId,omitempty" ec2:"query=VpcPeeringConnectionId,xml=vpcPeeringConnectionId,required"`
+}
+
+// AcceptVpcPeeringConnectionResult is the result of action AcceptVpcPeeringConnection.
+type AcceptVpcPeeringConnectionResult struct {
+	VpcPeeringConnection *VpcPeeringConnection `json:"VpcPeeringConnection,omitempty" ec2:"query=VpcPeeringConnection,xml=vpcPeeringConnection"`
+}
+
 // AccountAttribute is the shape of that name.
 type AccountAttribute struct {
 	AttributeName   string                  `json:"AttributeName,omitempty" ec2:"query=AttributeName,xml=attributeName"`
@@ -87,6 +98,20 @@ type AssignPrivateIpAddressesResult struct {
 	AssignedIpv4Prefixes       []Ipv4PrefixSpecification  `json:"AssignedIpv4Prefixes" ec2:"query=AssignedIpv4PrefixSet,xml=assignedIpv4PrefixSet,item=item"`
 }
 
+// AssignPrivateNatGatewayAddressRequest is the request of action AssignPrivateNatGatewayAddress.
+type AssignPrivateNatGatewayAddressRequest struct {
+	NatGatewayId          string   `json:"NatGatewayId,omitempty" ec2:"query=NatGatewayId,xml=NatGatewayId,required"`
+	PrivateIpAddresses    []string `json:"PrivateIpAddresses,omitempty" ec2:"query=PrivateIpAddress,xml=PrivateIpAddress,item=item"`
+	PrivateIpAddressCount *int32   `json:"PrivateIpAddressCount,omitempty" ec2:"query=PrivateIpAddressCount,xml=PrivateIpAddressCount,min=1,max=31"`
+	DryRun                *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+}
+
+// AssignPrivateNatGatewayAddressResult is the result of action AssignPrivateNatGatewayAddress.
+type AssignPrivateNatGatewayAddressResult struct {
+	NatGatewayId        string              `json:"NatGatewayId,omitempty" ec2:"query=NatGatewayId,xml=natGatewayId"`
+	NatGatewayAddresses []NatGatewayAddress `json:"NatGatewayAddresses" ec2:"query=NatGatewayAddressSet,xml=natGatewayAddressSet,item=item"`
+}
+
 // AssignedPrivateIpAddress is the shape of that name.
 type AssignedPrivateIpAddress struct {
 	PrivateIpAddress string `json:"PrivateIpAddress,omitempty" ec2:"query=PrivateIpAddress,xml=privateIpAddress"`
@@ -106,6 +131,20 @@ type AssociateAddressRequest struct {
 // AssociateAddressResult is the result of action AssociateAddress.
 type AssociateAddressResult struct {
 	AssociationId string `json:"AssociationId,omitempty" ec2:"query=AssociationId,xml=associationId"`
+}
+
+// AssociateNatGatewayAddressRequest is the request of action AssociateNatGatewayAddress.
+type AssociateNatGatewayAddressRequest struct {
+	NatGatewayId       string   `json:"NatGatewayId,omitempty" ec2:"query=NatGatewayId,xml=NatGatewayId,required"`
+	AllocationIds      []string `json:"AllocationIds,omitempty" ec2:"query=AllocationId,xml=AllocationId,item=AllocationId,required"`
+	PrivateIpAddresses []string `json:"PrivateIpAddresses,omitempty" ec2:"query=PrivateIpAddress,xml=PrivateIpAddress,item=item"`
+	DryRun             *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+}
+
+// AssociateNatGatewayAddressResult is the result of action AssociateNatGatewayAddress.
+type AssociateNatGatewayAddressResult struct {
+	NatGatewayId        string              `json:"NatGatewayId,omitempty" ec2:"query=NatGatewayId,xml=natGatewayId"`
+	NatGatewayAddresses []NatGatewayAddress `json:"NatGatewayAddresses" ec2:"query=NatGatewayAddressSet,xml=natGatewayAddressSet,item=item"`
 }
 
 // AssociateRouteTableRequest is the request of action AssociateRouteTable.
@@ -237,6 +276,11 @@ type AvailabilityZoneMessage struct {
 	Message string `json:"Message,omitempty" ec2:"query=Message,xml=message"`
 }
 
+// CidrBlock is the shape of that name.
+type CidrBlock struct {
+	CidrBlock string `json:"CidrBlock,omitempty" ec2:"query=CidrBlock,xml=cidrBlock"`
+}
+
 // ConnectionTrackingConfiguration is the shape of that name.
 type ConnectionTrackingConfiguration struct {
 	TcpEstablishedTimeout *int32 `json:"TcpEstablishedTimeout,omitempty" ec2:"query=TcpEstablishedTimeout,xml=tcpEstablishedTimeout"`
@@ -285,6 +329,27 @@ type CreateManagedPrefixListRequest struct {
 // CreateManagedPrefixListResult is the result of action CreateManagedPrefixList.
 type CreateManagedPrefixListResult struct {
 	PrefixList *ManagedPrefixList `json:"PrefixList,omitempty" ec2:"query=PrefixList,xml=prefixList"`
+}
+
+// CreateNatGatewayRequest is the request of action CreateNatGateway.
+type CreateNatGatewayRequest struct {
+	AllocationId                   string             `json:"AllocationId,omitempty" ec2:"query=AllocationId,xml=AllocationId"`
+	ClientToken                    string             `json:"ClientToken,omitempty" ec2:"query=ClientToken,xml=ClientToken"`
+	DryRun                         *bool              `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+	SubnetId                       string             `json:"SubnetId,omitempty" ec2:"query=SubnetId,xml=SubnetId,required"`
+	TagSpecifications              []TagSpecification `json:"TagSpecifications,omitempty" ec2:"query=TagSpecification,xml=TagSpecification,item=item"`
+	ConnectivityType               string             `json:"ConnectivityType,omitempty" ec2:"query=ConnectivityType,xml=ConnectivityType,enum=ConnectivityType"`
+	PrivateIpAddress               string             `json:"PrivateIpAddress,omitempty" ec2:"query=PrivateIpAddress,xml=PrivateIpAddress"`
+	SecondaryAllocationIds         []string           `json:"SecondaryAllocationIds,omitempty" ec2:"query=SecondaryAllocationId,xml=SecondaryAllocationId,item=AllocationId"`
+	SecondaryPrivateIpAddresses    []string           `json:"SecondaryPrivateIpAddresses,omitempty" ec2:"query=SecondaryPrivateIpAddress,xml=SecondaryPrivateIpAddress,item=item"`
+	SecondaryPrivateIpAddressCount *int32             `json:"SecondaryPrivateIpAddressCount,omitempty" ec2:"query=SecondaryPrivateIpAddressCount,xml=SecondaryPrivateIpAddressCount,min=1,max=31"`
+	AllocateAddress                *bool              `json:"AllocateAddress,omitempty" ec2:"own"`
+}
+
+// CreateNatGatewayResult is the result of action CreateNatGateway.
+type CreateNatGatewayResult struct {
+	ClientToken string      `json:"ClientToken,omitempty" ec2:"query=ClientToken,xml=clientToken"`
+	NatGateway  *NatGateway `json:"NatGateway,omitempty" ec2:"query=NatGateway,xml=natGateway"`
 }
 
 // CreateNetworkAclEntryRequest is the request of action CreateNetworkAclEntry.
@@ -428,6 +493,21 @@ type CreateTagsRequest struct {
 	UniqueName *bool    `json:"UniqueName,omitempty" ec2:"own"`
 }
 
+// CreateVpcPeeringConnectionRequest is the request of action CreateVpcPeeringConnection.
+type CreateVpcPeeringConnectionRequest struct {
+	DryRun            *bool              `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	PeerOwnerId       string             `json:"PeerOwnerId,omitempty" ec2:"query=PeerOwnerId,xml=peerOwnerId"`
+	PeerVpcId         string             `json:"PeerVpcId,omitempty" ec2:"query=PeerVpcId,xml=peerVpcId"`
+	VpcId             string             `json:"VpcId,omitempty" ec2:"query=VpcId,xml=vpcId,required"`
+	PeerRegion        string             `json:"PeerRegion,omitempty" ec2:"query=PeerRegion,xml=PeerRegion"`
+	TagSpecifications []TagSpecification `json:"TagSpecifications,omitempty" ec2:"query=TagSpecification,xml=TagSpecification,item=item"`
+}
+
+// CreateVpcPeeringConnectionResult is the result of action CreateVpcPeeringConnection.
+type CreateVpcPeeringConnectionResult struct {
+	VpcPeeringConnection *VpcPeeringConnection `json:"VpcPeeringConnection,omitempty" ec2:"query=VpcPeeringConnection,xml=vpcPeeringConnection"`
+}
+
 // CreateVpcRequest is the request of action CreateVpc.
 type CreateVpcRequest struct {
 	CidrBlock                       string             `json:"CidrBlock,omitempty" ec2:"query=CidrBlock,xml=CidrBlock"`
@@ -464,6 +544,17 @@ type DeleteManagedPrefixListRequest struct {
 // DeleteManagedPrefixListResult is the result of action DeleteManagedPrefixList.
 type DeleteManagedPrefixListResult struct {
 	PrefixList *ManagedPrefixList `json:"PrefixList,omitempty" ec2:"query=PrefixList,xml=prefixList"`
+}
+
+// DeleteNatGatewayRequest is the request of action DeleteNatGateway.
+type DeleteNatGatewayRequest struct {
+	DryRun       *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+	NatGatewayId string `json:"NatGatewayId,omitempty" ec2:"query=NatGatewayId,xml=NatGatewayId,required"`
+}
+
+// DeleteNatGatewayResult is the result of action DeleteNatGateway.
+type DeleteNatGatewayResult struct {
+	NatGatewayId string `json:"NatGatewayId,omitempty" ec2:"query=NatGatewayId,xml=natGatewayId"`
 }
 
 // DeleteNetworkAclEntryRequest is the request of action DeleteNetworkAclEntry.
@@ -519,6 +610,17 @@ type DeleteTagsRequest struct {
 	DryRun    *bool        `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
 	Resources []string     `json:"Resources,omitempty" ec2:"query=ResourceId,xml=resourceId,item=item,required"`
 	Tags      []DeletedTag `json:"Tags,omitempty" ec2:"query=Tag,xml=tag,item=item"`
+}
+
+// DeleteVpcPeeringConnectionRequest is the request of action DeleteVpcPeeringConnection.
+type DeleteVpcPeeringConnectionRequest struct {
+	DryRun                 *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	VpcPeeringConnectionId string `json:"VpcPeeringConnectionId,omitempty" ec2:"query=VpcPeeringConnectionId,xml=vpcPeeringConnectionId,required"`
+}
+
+// DeleteVpcPeeringConnectionResult is the result of action DeleteVpcPeeringConnection.
+type DeleteVpcPeeringConnectionResult struct {
+	Return *bool `json:"Return,omitempty" ec2:"query=Return,xml=return"`
 }
 
 // DeleteVpcRequest is the request of action DeleteVpc.
@@ -631,6 +733,21 @@ type DescribeManagedPrefixListsResult struct {
 	PrefixLists []ManagedPrefixList `json:"PrefixLists" ec2:"query=PrefixListSet,xml=prefixListSet,item=item"`
 }
 
+// DescribeNatGatewaysRequest is the request of action DescribeNatGateways.
+type DescribeNatGatewaysRequest struct {
+	DryRun        *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+	Filter        []Filter `json:"Filter,omitempty" ec2:"query=Filter,xml=Filter,item=Filter"`
+	MaxResults    *int32   `json:"MaxResults,omitempty" ec2:"query=MaxResults,xml=MaxResults,min=5,max=1000"`
+	NatGatewayIds []string `json:"NatGatewayIds,omitempty" ec2:"query=NatGatewayId,xml=NatGatewayId,item=item"`
+	NextToken     string   `json:"NextToken,omitempty" ec2:"query=NextToken,xml=NextToken"`
+}
+
+// DescribeNatGatewaysResult is the result of action DescribeNatGateways.
+type DescribeNatGatewaysResult struct {
+	NatGateways []NatGateway `json:"NatGateways" ec2:"query=NatGatewaySet,xml=natGatewaySet,item=item"`
+	NextToken   string       `json:"NextToken,omitempty" ec2:"query=NextToken,xml=nextToken"`
+}
+
 // DescribeNetworkAclsRequest is the request of action DescribeNetworkAcls.
 type DescribeNetworkAclsRequest struct {
 	Filters       []Filter `json:"Filters,omitempty" ec2:"query=Filter,xml=Filter,item=Filter"`
@@ -721,6 +838,17 @@ type DescribeRouteTablesResult struct {
 	NextToken   string       `json:"NextToken,omitempty" ec2:"query=NextToken,xml=nextToken"`
 }
 
+// DescribeSecurityGroupReferencesRequest is the request of action DescribeSecurityGroupReferences.
+type DescribeSecurityGroupReferencesRequest struct {
+	DryRun  *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+	GroupId []string `json:"GroupId,omitempty" ec2:"query=GroupId,xml=GroupId,item=item,required"`
+}
+
+// DescribeSecurityGroupReferencesResult is the result of action DescribeSecurityGroupReferences.
+type DescribeSecurityGroupReferencesResult struct {
+	SecurityGroupReferenceSet []SecurityGroupReference `json:"SecurityGroupReferenceSet" ec2:"query=SecurityGroupReferenceSet,xml=securityGroupReferenceSet,item=item"`
+}
+
 // DescribeSecurityGroupRulesRequest is the request of action DescribeSecurityGroupRules.
 type DescribeSecurityGroupRulesRequest struct {
 	Filters              []Filter `json:"Filters,omitempty" ec2:"query=Filter,xml=Filter,item=Filter"`
@@ -750,6 +878,20 @@ type DescribeSecurityGroupsRequest struct {
 type DescribeSecurityGroupsResult struct {
 	SecurityGroups []SecurityGroup `json:"SecurityGroups" ec2:"query=SecurityGroupInfo,xml=securityGroupInfo,item=item"`
 	NextToken      string          `json:"NextToken,omitempty" ec2:"query=NextToken,xml=nextToken"`
+}
+
+// DescribeStaleSecurityGroupsRequest is the request of action DescribeStaleSecurityGroups.
+type DescribeStaleSecurityGroupsRequest struct {
+	DryRun     *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+	MaxResults *int32 `json:"MaxResults,omitempty" ec2:"query=MaxResults,xml=MaxResults,min=5,max=255"`
+	NextToken  string `json:"NextToken,omitempty" ec2:"query=NextToken,xml=NextToken"`
+	VpcId      string `json:"VpcId,omitempty" ec2:"query=VpcId,xml=VpcId,required"`
+}
+
+// DescribeStaleSecurityGroupsResult is the result of action DescribeStaleSecurityGroups.
+type DescribeStaleSecurityGroupsResult struct {
+	NextToken             string               `json:"NextToken,omitempty" ec2:"query=NextToken,xml=nextToken"`
+	StaleSecurityGroupSet []StaleSecurityGroup `json:"StaleSecurityGroupSet" ec2:"query=StaleSecurityGroupSet,xml=staleSecurityGroupSet,item=item"`
 }
 
 // DescribeSubnetsRequest is the request of action DescribeSubnets.
@@ -796,6 +938,21 @@ type DescribeVpcAttributeResult struct {
 	EnableNetworkAddressUsageMetrics *AttributeBooleanValue `json:"EnableNetworkAddressUsageMetrics,omitempty" ec2:"query=EnableNetworkAddressUsageMetrics,xml=enableNetworkAddressUsageMetrics"`
 }
 
+// DescribeVpcPeeringConnectionsRequest is the request of action DescribeVpcPeeringConnections.
+type DescribeVpcPeeringConnectionsRequest struct {
+	Filters                 []Filter `json:"Filters,omitempty" ec2:"query=Filter,xml=Filter,item=Filter"`
+	DryRun                  *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	VpcPeeringConnectionIds []string `json:"VpcPeeringConnectionIds,omitempty" ec2:"query=VpcPeeringConnectionId,xml=VpcPeeringConnectionId,item=item"`
+	NextToken               string   `json:"NextToken,omitempty" ec2:"query=NextToken,xml=NextToken"`
+	MaxResults              *int32   `json:"MaxResults,omitempty" ec2:"query=MaxResults,xml=MaxResults,min=5,max=1000"`
+}
+
+// DescribeVpcPeeringConnectionsResult is the result of action DescribeVpcPeeringConnections.
+type DescribeVpcPeeringConnectionsResult struct {
+	VpcPeeringConnections []VpcPeeringConnection `json:"VpcPeeringConnections" ec2:"query=VpcPeeringConnectionSet,xml=vpcPeeringConnectionSet,item=item"`
+	NextToken             string                 `json:"NextToken,omitempty" ec2:"query=NextToken,xml=nextToken"`
+}
+
 // DescribeVpcsRequest is the request of action DescribeVpcs.
 type DescribeVpcsRequest struct {
 	Filters    []Filter `json:"Filters,omitempty" ec2:"query=Filter,xml=Filter,item=Filter"`
@@ -830,6 +987,20 @@ type DisassociateAddressRequest struct {
 	AssociationId string `json:"AssociationId,omitempty" ec2:"query=AssociationId,xml=AssociationId"`
 	PublicIp      string `json:"PublicIp,omitempty" ec2:"query=PublicIp,xml=PublicIp"`
 	DryRun        *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+}
+
+// DisassociateNatGatewayAddressRequest is the request of action DisassociateNatGatewayAddress.
+type DisassociateNatGatewayAddressRequest struct {
+	NatGatewayId            string   `json:"NatGatewayId,omitempty" ec2:"query=NatGatewayId,xml=NatGatewayId,required"`
+	AssociationIds          []string `json:"AssociationIds,omitempty" ec2:"query=AssociationId,xml=AssociationId,item=item,required"`
+	MaxDrainDurationSeconds *int32   `json:"MaxDrainDurationSeconds,omitempty" ec2:"query=MaxDrainDurationSeconds,xml=MaxDrainDurationSeconds,min=1,max=4000"`
+	DryRun                  *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+}
+
+// DisassociateNatGatewayAddressResult is the result of action DisassociateNatGatewayAddress.
+type DisassociateNatGatewayAddressResult struct {
+	NatGatewayId        string              `json:"NatGatewayId,omitempty" ec2:"query=NatGatewayId,xml=natGatewayId"`
+	NatGatewayAddresses []NatGatewayAddress `json:"NatGatewayAddresses" ec2:"query=NatGatewayAddressSet,xml=natGatewayAddressSet,item=item"`
 }
 
 // DisassociateRouteTableRequest is the request of action DisassociateRouteTable.
@@ -1046,6 +1217,11 @@ type Ipv4PrefixSpecificationRequest struct {
 	Ipv4Prefix string `json:"Ipv4Prefix,omitempty" ec2:"query=Ipv4Prefix,xml=Ipv4Prefix"`
 }
 
+// Ipv6CidrBlock is the shape of that name.
+type Ipv6CidrBlock struct {
+	Ipv6CidrBlock string `json:"Ipv6CidrBlock,omitempty" ec2:"query=Ipv6CidrBlock,xml=ipv6CidrBlock"`
+}
+
 // Ipv6PrefixSpecification is the shape of that name.
 type Ipv6PrefixSpecification struct {
 	Ipv6Prefix string `json:"Ipv6Prefix,omitempty" ec2:"query=Ipv6Prefix,xml=ipv6Prefix"`
@@ -1140,6 +1316,48 @@ type ModifyVpcAttributeRequest struct {
 	EnableDnsSupport                 *AttributeBooleanValue `json:"EnableDnsSupport,omitempty" ec2:"query=EnableDnsSupport,xml=EnableDnsSupport"`
 	VpcId                            string                 `json:"VpcId,omitempty" ec2:"query=VpcId,xml=vpcId,required"`
 	EnableNetworkAddressUsageMetrics *AttributeBooleanValue `json:"EnableNetworkAddressUsageMetrics,omitempty" ec2:"query=EnableNetworkAddressUsageMetrics,xml=EnableNetworkAddressUsageMetrics"`
+}
+
+// ModifyVpcPeeringConnectionOptionsRequest is the request of action ModifyVpcPeeringConnectionOptions.
+type ModifyVpcPeeringConnectionOptionsRequest struct {
+	AccepterPeeringConnectionOptions  *PeeringConnectionOptionsRequest `json:"AccepterPeeringConnectionOptions,omitempty" ec2:"query=AccepterPeeringConnectionOptions,xml=AccepterPeeringConnectionOptions"`
+	DryRun                            *bool                            `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+	RequesterPeeringConnectionOptions *PeeringConnectionOptionsRequest `json:"RequesterPeeringConnectionOptions,omitempty" ec2:"query=RequesterPeeringConnectionOptions,xml=RequesterPeeringConnectionOptions"`
+	VpcPeeringConnectionId            string                           `json:"VpcPeeringConnectionId,omitempty" ec2:"query=VpcPeeringConnectionId,xml=VpcPeeringConnectionId,required"`
+}
+
+// ModifyVpcPeeringConnectionOptionsResult is the result of action ModifyVpcPeeringConnectionOptions.
+type ModifyVpcPeeringConnectionOptionsResult struct {
+	AccepterPeeringConnectionOptions  *PeeringConnectionOptions `json:"AccepterPeeringConnectionOptions,omitempty" ec2:"query=AccepterPeeringConnectionOptions,xml=accepterPeeringConnectionOptions"`
+	RequesterPeeringConnectionOptions *PeeringConnectionOptions `json:"RequesterPeeringConnectionOptions,omitempty" ec2:"query=RequesterPeeringConnectionOptions,xml=requesterPeeringConnectionOptions"`
+}
+
+// NatGateway is the shape of that name.
+type NatGateway struct {
+	CreateTime           *time.Time            `json:"CreateTime,omitempty" ec2:"query=CreateTime,xml=createTime"`
+	DeleteTime           *time.Time            `json:"DeleteTime,omitempty" ec2:"query=DeleteTime,xml=deleteTime"`
+	FailureCode          string                `json:"FailureCode,omitempty" ec2:"query=FailureCode,xml=failureCode"`
+	FailureMessage       string                `json:"FailureMessage,omitempty" ec2:"query=FailureMessage,xml=failureMessage"`
+	NatGatewayAddresses  []NatGatewayAddress   `json:"NatGatewayAddresses,omitempty" ec2:"query=NatGatewayAddressSet,xml=natGatewayAddressSet,item=item"`
+	NatGatewayId         string                `json:"NatGatewayId,omitempty" ec2:"query=NatGatewayId,xml=natGatewayId"`
+	ProvisionedBandwidth *ProvisionedBandwidth `json:"ProvisionedBandwidth,omitempty" ec2:"query=ProvisionedBandwidth,xml=provisionedBandwidth"`
+	State                string                `json:"State,omitempty" ec2:"query=State,xml=state,enum=NatGatewayState"`
+	SubnetId             string                `json:"SubnetId,omitempty" ec2:"query=SubnetId,xml=subnetId"`
+	VpcId                string                `json:"VpcId,omitempty" ec2:"query=VpcId,xml=vpcId"`
+	Tags                 []Tag                 `json:"Tags,omitempty" ec2:"query=TagSet,xml=tagSet,item=item"`
+	ConnectivityType     string                `json:"ConnectivityType,omitempty" ec2:"query=ConnectivityType,xml=connectivityType,enum=ConnectivityType"`
+}
+
+// NatGatewayAddress is the shape of that name.
+type NatGatewayAddress struct {
+	AllocationId       string `json:"AllocationId,omitempty" ec2:"query=AllocationId,xml=allocationId"`
+	NetworkInterfaceId string `json:"NetworkInterfaceId,omitempty" ec2:"query=NetworkInterfaceId,xml=networkInterfaceId"`
+	PrivateIp          string `json:"PrivateIp,omitempty" ec2:"query=PrivateIp,xml=privateIp"`
+	PublicIp           string `json:"PublicIp,omitempty" ec2:"query=PublicIp,xml=publicIp"`
+	AssociationId      string `json:"AssociationId,omitempty" ec2:"query=AssociationId,xml=associationId"`
+	IsPrimary          *bool  `json:"IsPrimary,omitempty" ec2:"query=IsPrimary,xml=isPrimary"`
+	FailureMessage     string `json:"FailureMessage,omitempty" ec2:"query=FailureMessage,xml=failureMessage"`
+	Status             string `json:"Status,omitempty" ec2:"query=Status,xml=status,enum=NatGatewayAddressStatus"`
 }
 
 // NetworkAcl is the shape of that name.
@@ -1246,6 +1464,20 @@ type NetworkInterfacePrivateIpAddress struct {
 	PrivateIpAddress string                       `json:"PrivateIpAddress,omitempty" ec2:"query=PrivateIpAddress,xml=privateIpAddress"`
 }
 
+// PeeringConnectionOptions is the shape of that name.
+type PeeringConnectionOptions struct {
+	AllowDnsResolutionFromRemoteVpc            *bool `json:"AllowDnsResolutionFromRemoteVpc,omitempty" ec2:"query=AllowDnsResolutionFromRemoteVpc,xml=allowDnsResolutionFromRemoteVpc"`
+	AllowEgressFromLocalClassicLinkToRemoteVpc *bool `json:"AllowEgressFromLocalClassicLinkToRemoteVpc,omitempty" ec2:"query=AllowEgressFromLocalClassicLinkToRemoteVpc,xml=allowEgressFromLocalClassicLinkToRemoteVpc"`
+	AllowEgressFromLocalVpcToRemoteClassicLink *bool `json:"AllowEgressFromLocalVpcToRemoteClassicLink,omitempty" ec2:"query=AllowEgressFromLocalVpcToRemoteClassicLink,xml=allowEgressFromLocalVpcToRemoteClassicLink"`
+}
+
+// PeeringConnectionOptionsRequest is the shape of that name.
+type PeeringConnectionOptionsRequest struct {
+	AllowDnsResolutionFromRemoteVpc            *bool `json:"AllowDnsResolutionFromRemoteVpc,omitempty" ec2:"query=AllowDnsResolutionFromRemoteVpc,xml=AllowDnsResolutionFromRemoteVpc"`
+	AllowEgressFromLocalClassicLinkToRemoteVpc *bool `json:"AllowEgressFromLocalClassicLinkToRemoteVpc,omitempty" ec2:"query=AllowEgressFromLocalClassicLinkToRemoteVpc,xml=AllowEgressFromLocalClassicLinkToRemoteVpc"`
+	AllowEgressFromLocalVpcToRemoteClassicLink *bool `json:"AllowEgressFromLocalVpcToRemoteClassicLink,omitempty" ec2:"query=AllowEgressFromLocalVpcToRemoteClassicLink,xml=AllowEgressFromLocalVpcToRemoteClassicLink"`
+}
+
 // Placement is the shape of that name.
 type Placement struct {
 	AvailabilityZone string `json:"AvailabilityZone,omitempty" ec2:"query=AvailabilityZone,xml=availabilityZone"`
@@ -1302,6 +1534,15 @@ type PropagatingVgw struct {
 	GatewayId string `json:"GatewayId,omitempty" ec2:"query=GatewayId,xml=gatewayId"`
 }
 
+// ProvisionedBandwidth is the shape of that name.
+type ProvisionedBandwidth struct {
+	ProvisionTime *time.Time `json:"ProvisionTime,omitempty" ec2:"query=ProvisionTime,xml=provisionTime"`
+	Provisioned   string     `json:"Provisioned,omitempty" ec2:"query=Provisioned,xml=provisioned"`
+	RequestTime   *time.Time `json:"RequestTime,omitempty" ec2:"query=RequestTime,xml=requestTime"`
+	Requested     string     `json:"Requested,omitempty" ec2:"query=Requested,xml=requested"`
+	Status        string     `json:"Status,omitempty" ec2:"query=Status,xml=status"`
+}
+
 // PtrUpdateStatus is the shape of that name.
 type PtrUpdateStatus struct {
 	Value  string `json:"Value,omitempty" ec2:"query=Value,xml=value"`
@@ -1323,6 +1564,17 @@ type Region struct {
 	Endpoint    string `json:"Endpoint,omitempty" ec2:"query=RegionEndpoint,xml=regionEndpoint"`
 	RegionName  string `json:"RegionName,omitempty" ec2:"query=RegionName,xml=regionName"`
 	OptInStatus string `json:"OptInStatus,omitempty" ec2:"query=OptInStatus,xml=optInStatus"`
+}
+
+// RejectVpcPeeringConnectionRequest is the request of action RejectVpcPeeringConnection.
+type RejectVpcPeeringConnectionRequest struct {
+	DryRun                 *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+	VpcPeeringConnectionId string `json:"VpcPeeringConnectionId,omitempty" ec2:"query=VpcPeeringConnectionId,xml=vpcPeeringConnectionId,required"`
+}
+
+// RejectVpcPeeringConnectionResult is the result of action RejectVpcPeeringConnection.
+type RejectVpcPeeringConnectionResult struct {
+	Return *bool `json:"Return,omitempty" ec2:"query=Return,xml=return"`
 }
 
 // ReleaseAddressRequest is the request of action ReleaseAddress.
@@ -1531,6 +1783,14 @@ type SecurityGroup struct {
 	VpcId               string         `json:"VpcId,omitempty" ec2:"query=VpcId,xml=vpcId"`
 }
 
+// SecurityGroupReference is the shape of that name.
+type SecurityGroupReference struct {
+	GroupId                string `json:"GroupId,omitempty" ec2:"query=GroupId,xml=groupId"`
+	ReferencingVpcId       string `json:"ReferencingVpcId,omitempty" ec2:"query=ReferencingVpcId,xml=referencingVpcId"`
+	VpcPeeringConnectionId string `json:"VpcPeeringConnectionId,omitempty" ec2:"query=VpcPeeringConnectionId,xml=vpcPeeringConnectionId"`
+	TransitGatewayId       string `json:"TransitGatewayId,omitempty" ec2:"query=TransitGatewayId,xml=transitGatewayId"`
+}
+
 // SecurityGroupRule is the shape of that name.
 type SecurityGroupRule struct {
 	SecurityGroupRuleId string                   `json:"SecurityGroupRuleId,omitempty" ec2:"query=SecurityGroupRuleId,xml=securityGroupRuleId"`
@@ -1570,6 +1830,26 @@ type SecurityGroupRuleRequest struct {
 type SecurityGroupRuleUpdate struct {
 	SecurityGroupRuleId string                    `json:"SecurityGroupRuleId,omitempty" ec2:"query=SecurityGroupRuleId,xml=SecurityGroupRuleId,required"`
 	SecurityGroupRule   *SecurityGroupRuleRequest `json:"SecurityGroupRule,omitempty" ec2:"query=SecurityGroupRule,xml=SecurityGroupRule"`
+}
+
+// StaleIpPermission is the shape of that name.
+type StaleIpPermission struct {
+	FromPort         *int32            `json:"FromPort,omitempty" ec2:"query=FromPort,xml=fromPort"`
+	IpProtocol       string            `json:"IpProtocol,omitempty" ec2:"query=IpProtocol,xml=ipProtocol"`
+	IpRanges         []string          `json:"IpRanges,omitempty" ec2:"query=IpRanges,xml=ipRanges,item=item"`
+	PrefixListIds    []string          `json:"PrefixListIds,omitempty" ec2:"query=PrefixListIds,xml=prefixListIds,item=item"`
+	ToPort           *int32            `json:"ToPort,omitempty" ec2:"query=ToPort,xml=toPort"`
+	UserIdGroupPairs []UserIdGroupPair `json:"UserIdGroupPairs,omitempty" ec2:"query=Groups,xml=groups,item=item"`
+}
+
+// StaleSecurityGroup is the shape of that name.
+type StaleSecurityGroup struct {
+	Description              string              `json:"Description,omitempty" ec2:"query=Description,xml=description"`
+	GroupId                  string              `json:"GroupId,omitempty" ec2:"query=GroupId,xml=groupId"`
+	GroupName                string              `json:"GroupName,omitempty" ec2:"query=GroupName,xml=groupName"`
+	StaleIpPermissions       []StaleIpPermission `json:"StaleIpPermissions,omitempty" ec2:"query=StaleIpPermissions,xml=staleIpPermissions,item=item"`
+	StaleIpPermissionsEgress []StaleIpPermission `json:"StaleIpPermissionsEgress,omitempty" ec2:"query=StaleIpPermissionsEgress,xml=staleIpPermissionsEgress,item=item"`
+	VpcId                    string              `json:"VpcId,omitempty" ec2:"query=VpcId,xml=vpcId"`
 }
 
 // Subnet is the shape of that name.
@@ -1636,6 +1916,20 @@ type UnassignPrivateIpAddressesRequest struct {
 	NetworkInterfaceId string   `json:"NetworkInterfaceId,omitempty" ec2:"query=NetworkInterfaceId,xml=networkInterfaceId,required"`
 	PrivateIpAddresses []string `json:"PrivateIpAddresses,omitempty" ec2:"query=PrivateIpAddress,xml=privateIpAddress,item=PrivateIpAddress"`
 	Ipv4Prefixes       []string `json:"Ipv4Prefixes,omitempty" ec2:"query=Ipv4Prefix,xml=Ipv4Prefix,item=item"`
+}
+
+// UnassignPrivateNatGatewayAddressRequest is the request of action UnassignPrivateNatGatewayAddress.
+type UnassignPrivateNatGatewayAddressRequest struct {
+	NatGatewayId            string   `json:"NatGatewayId,omitempty" ec2:"query=NatGatewayId,xml=NatGatewayId,required"`
+	PrivateIpAddresses      []string `json:"PrivateIpAddresses,omitempty" ec2:"query=PrivateIpAddress,xml=PrivateIpAddress,item=item,required"`
+	MaxDrainDurationSeconds *int32   `json:"MaxDrainDurationSeconds,omitempty" ec2:"query=MaxDrainDurationSeconds,xml=MaxDrainDurationSeconds,min=1,max=4000"`
+	DryRun                  *bool    `json:"DryRun,omitempty" ec2:"query=DryRun,xml=DryRun"`
+}
+
+// UnassignPrivateNatGatewayAddressResult is the result of action UnassignPrivateNatGatewayAddress.
+type UnassignPrivateNatGatewayAddressResult struct {
+	NatGatewayId        string              `json:"NatGatewayId,omitempty" ec2:"query=NatGatewayId,xml=natGatewayId"`
+	NatGatewayAddresses []NatGatewayAddress `json:"NatGatewayAddresses" ec2:"query=NatGatewayAddressSet,xml=natGatewayAddressSet,item=item"`
 }
 
 // UpdateSecurityGroupRuleDescriptionsEgressRequest is the request of action UpdateSecurityGroupRuleDescriptionsEgress.
@@ -1711,6 +2005,40 @@ type VpcIpv6CidrBlockAssociation struct {
 	Ipv6CidrBlockState *VpcCidrBlockState `json:"Ipv6CidrBlockState,omitempty" ec2:"query=Ipv6CidrBlockState,xml=ipv6CidrBlockState"`
 	NetworkBorderGroup string             `json:"NetworkBorderGroup,omitempty" ec2:"query=NetworkBorderGroup,xml=networkBorderGroup"`
 	Ipv6Pool           string             `json:"Ipv6Pool,omitempty" ec2:"query=Ipv6Pool,xml=ipv6Pool"`
+}
+
+// VpcPeeringConnection is the shape of that name.
+type VpcPeeringConnection struct {
+	AccepterVpcInfo        *VpcPeeringConnectionVpcInfo     `json:"AccepterVpcInfo,omitempty" ec2:"query=AccepterVpcInfo,xml=accepterVpcInfo"`
+	ExpirationTime         *time.Time                       `json:"ExpirationTime,omitempty" ec2:"query=ExpirationTime,xml=expirationTime"`
+	RequesterVpcInfo       *VpcPeeringConnectionVpcInfo     `json:"RequesterVpcInfo,omitempty" ec2:"query=RequesterVpcInfo,xml=requesterVpcInfo"`
+	Status                 *VpcPeeringConnectionStateReason `json:"Status,omitempty" ec2:"query=Status,xml=status"`
+	Tags                   []Tag                            `json:"Tags,omitempty" ec2:"query=TagSet,xml=tagSet,item=item"`
+	VpcPeeringConnectionId string                           `json:"VpcPeeringConnectionId,omitempty" ec2:"query=VpcPeeringConnectionId,xml=vpcPeeringConnectionId"`
+}
+
+// VpcPeeringConnectionOptionsDescription is the shape of that name.
+type VpcPeeringConnectionOptionsDescription struct {
+	AllowDnsResolutionFromRemoteVpc            *bool `json:"AllowDnsResolutionFromRemoteVpc,omitempty" ec2:"query=AllowDnsResolutionFromRemoteVpc,xml=allowDnsResolutionFromRemoteVpc"`
+	AllowEgressFromLocalClassicLinkToRemoteVpc *bool `json:"AllowEgressFromLocalClassicLinkToRemoteVpc,omitempty" ec2:"query=AllowEgressFromLocalClassicLinkToRemoteVpc,xml=allowEgressFromLocalClassicLinkToRemoteVpc"`
+	AllowEgressFromLocalVpcToRemoteClassicLink *bool `json:"AllowEgressFromLocalVpcToRemoteClassicLink,omitempty" ec2:"query=AllowEgressFromLocalVpcToRemoteClassicLink,xml=allowEgressFromLocalVpcToRemoteClassicLink"`
+}
+
+// VpcPeeringConnectionStateReason is the shape of that name.
+type VpcPeeringConnectionStateReason struct {
+	Code    string `json:"Code,omitempty" ec2:"query=Code,xml=code,enum=VpcPeeringConnectionStateReasonCode"`
+	Message string `json:"Message,omitempty" ec2:"query=Message,xml=message"`
+}
+
+// VpcPeeringConnectionVpcInfo is the shape of that name.
+type VpcPeeringConnectionVpcInfo struct {
+	CidrBlock        string                                  `json:"CidrBlock,omitempty" ec2:"query=CidrBlock,xml=cidrBlock"`
+	Ipv6CidrBlockSet []Ipv6CidrBlock                         `json:"Ipv6CidrBlockSet,omitempty" ec2:"query=Ipv6CidrBlockSet,xml=ipv6CidrBlockSet,item=item"`
+	CidrBlockSet     []CidrBlock                             `json:"CidrBlockSet,omitempty" ec2:"query=CidrBlockSet,xml=cidrBlockSet,item=item"`
+	OwnerId          string                                  `json:"OwnerId,omitempty" ec2:"query=OwnerId,xml=ownerId"`
+	PeeringOptions   *VpcPeeringConnectionOptionsDescription `json:"PeeringOptions,omitempty" ec2:"query=PeeringOptions,xml=peeringOptions"`
+	VpcId            string                                  `json:"VpcId,omitempty" ec2:"query=VpcId,xml=vpcId"`
+	Region           string                                  `json:"Region,omitempty" ec2:"query=Region,xml=region"`
 }
 
 // AttachInternetGatewayResult is the empty result of action AttachInternetGateway.

@@ -412,7 +412,7 @@ func (a *Agent) status(p plan.Plan, rep dataplane.Report, err error) record.Host
 	}
 	s := record.HostStatus{Up: up, Host: api.Host{
 		AppliedRevision: api.Ptr(p.Spec.Revision), Mtu: api.Ptr(int32(a.cfg.MTU)),
-		Workloads: api.Ptr(int32(len(p.Spec.Ports))), Subnets: api.Ptr(int32(len(p.Spec.Subnets))),
+		Workloads: api.Ptr(int32(len(p.Spec.Ports) - len(p.Spec.NATs))), Subnets: api.Ptr(int32(len(p.Spec.Subnets))),
 	}}
 	if err != nil && !rep.Isolated {
 		s.Host.AppliedRevision = a.before().Host.AppliedRevision

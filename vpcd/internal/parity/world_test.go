@@ -58,7 +58,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	limits := map[string]int64{}
-	for _, name := range []string{"vpcs", "cidrs-per-vpc", "rules-per-sg"} {
+	for _, name := range []string{"vpcs", "cidrs-per-vpc", "rules-per-sg", "eips", "nat-gateways-per-zone"} {
 		limits[name] = -1
 	}
 	w := &world{store: storetest.Open(t, record.Decode)}

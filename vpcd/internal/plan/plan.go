@@ -67,6 +67,7 @@ type builder struct {
 	routed map[string]*routed
 	// connected are the internet gateways of VPCs that have one.
 	connected map[string]string
+	peers     peers
 	// merged are the rules of each set of groups that was met: interfaces with
 	// the same groups share them, and lists can be long.
 	merged map[spec.Groups]merged
@@ -84,7 +85,7 @@ type wiring struct {
 
 // Build plans one host.
 func Build(w *record.World, f Facts) Plan {
-	b := &builder{w: w, f: f, doubtful: doubtful(w), tables: tablesOf(w), acls: aclsOf(w), connected: connected(w), merged: map[spec.Groups]merged{}, routed: map[string]*routed{}, Plan: Plan{
+	b := &builder{w: w, f: f, doubtful: doubtful(w), tables: tablesOf(w), acls: aclsOf(w), connected: connected(w), peers: peersOf(w), merged: map[spec.Groups]merged{}, routed: map[string]*routed{}, Plan: Plan{
 		Names: map[spec.ENI]string{},
 		Spec: &spec.Host{
 			Name: f.Host, Revision: w.Revision, MTU: f.MTU,
@@ -92,7 +93,7 @@ func Build(w *record.World, f Facts) Plan {
 			Endpoints: map[spec.EndpointKey]spec.Endpoint{}, RuleSets: map[spec.RuleSetID]spec.RuleSet{},
 			Routes: map[spec.RouteKey]spec.Route{}, Known: map[spec.ENI]bool{}, Gone: map[spec.ENI]bool{},
 			Edges: map[spec.VPC]spec.Edge{}, Public: map[netip.Addr]spec.Public{}, Pools: pools(f.PublicPools), Allowed: allowed(f.PublicAllow),
-			Cuts: cuts(w),
+			Peerings: map[spec.VPCPair]spec.Peering{}, NATs: map[spec.ENI]spec.NAT{}, Cuts: cuts(w),
 		},
 	}}
 	for id, t := range w.Tombstones {
@@ -104,13 +105,18 @@ func Build(w *record.World, f Facts) Plan {
 		n := w.Interfaces[id]
 		b.Spec.Known[spec.ENI(n.Index)] = true
 		b.Names[spec.ENI(n.Index)] = id
-		if n.Attached == nil || n.Attached.Host != f.Host {
+		plan := b.attached
+		switch {
+		case b.isNatHere(n):
+			plan = b.nat
+		case n.Attached == nil || n.Attached.Host != f.Host:
 			continue
 		}
-		if err := b.attached(id, n); err != nil {
+		if err := plan(id, n); err != nil {
 			b.Problems = append(b.Problems, fmt.Sprintf("%s: %v", id, err))
 		}
 	}
+	b.peerings()
 	return b.Plan
 }
 
@@ -122,18 +128,8 @@ func (b *builder) attached(id string, n *record.NetworkInterface) error {
 		b.Gone = append(b.Gone, id)
 		return nil
 	}
-	if err := b.doubtful[id]; err != nil {
-		return err
-	}
-	vpc, subnet, err := b.parents(n)
+	x, vpc, subnet, err := b.surroundings(id, n)
 	if err != nil {
-		return err
-	}
-	x := wiring{rules: map[spec.RuleSetID]spec.RuleSet{}}
-	if x.segment, err = segment(vpc, subnet); err != nil {
-		return err
-	}
-	if err := b.acl(&x.segment, x.rules, subnet); err != nil {
 		return err
 	}
 	groups, err := b.groups(n)
@@ -154,6 +150,21 @@ func (b *builder) attached(id string, n *record.NetworkInterface) error {
 		return err
 	}
 	return b.public(n, x)
+}
+
+// surroundings are what an interface lies in.
+func (b *builder) surroundings(id string, n *record.NetworkInterface) (x wiring, vpc *record.Vpc, subnet *record.Subnet, err error) {
+	x.rules = map[spec.RuleSetID]spec.RuleSet{}
+	if err := b.doubtful[id]; err != nil {
+		return x, nil, nil, err
+	}
+	if vpc, subnet, err = b.parents(n); err != nil {
+		return x, nil, nil, err
+	}
+	if x.segment, err = segment(vpc, subnet); err != nil {
+		return x, nil, nil, err
+	}
+	return x, vpc, subnet, b.acl(&x.segment, x.rules, subnet)
 }
 
 // enter adds an interface to the spec, all of it or nothing.
@@ -201,25 +212,15 @@ func (b *builder) parents(n *record.NetworkInterface) (*record.Vpc, *record.Subn
 
 // port fills in the port and its rule sets.
 func (b *builder) port(x *wiring, n *record.NetworkInterface, place Place, vpc *record.Vpc, groups []*record.SecurityGroup) error {
-	primary, err := address(x.segment, n.Interface.PrivateIpAddress)
+	primary, extra, err := addresses(x.segment, n)
 	if err != nil {
 		return err
-	}
-	var extra []netip.Addr
-	for _, a := range n.Interface.PrivateIpAddresses {
-		other, err := address(x.segment, a.PrivateIpAddress)
-		if err != nil {
-			return err
-		}
-		if other != primary {
-			extra = append(extra, other)
-		}
 	}
 	subnet := b.w.Subnets[n.Interface.SubnetId]
 	x.port = spec.Port{
 		ID: n.Interface.NetworkInterfaceId, VPC: x.segment.VPC, Subnet: spec.SubnetID(subnet.Index), Kind: spec.Veth,
 		Netns: place.Netns, Name: n.Attached.IfName, MAC: spec.MACOf(spec.ENI(n.Index)),
-		Addr: netip.PrefixFrom(primary, x.segment.CIDR.Bits()), Extra: spec.MakeAddrs(extra),
+		Addr: netip.PrefixFrom(primary, x.segment.CIDR.Bits()), Extra: extra,
 		SourceDestCheck: n.Interface.SourceDestCheck == nil || *n.Interface.SourceDestCheck,
 		CutTracked:      vpc.Revocation == api.RevocationCut,
 	}
@@ -238,6 +239,24 @@ func (b *builder) port(x *wiring, n *record.NetworkInterface, place Place, vpc *
 	x.port.Egress, x.port.Ingress = m.egress, m.ingress
 	maps.Copy(x.rules, m.sets)
 	return nil
+}
+
+// addresses are the primary address of an interface and the others.
+func addresses(s spec.Subnet, n *record.NetworkInterface) (primary netip.Addr, extra spec.Addrs, err error) {
+	if primary, err = address(s, n.Interface.PrivateIpAddress); err != nil {
+		return primary, extra, err
+	}
+	var others []netip.Addr
+	for _, a := range n.Interface.PrivateIpAddresses {
+		other, err := address(s, a.PrivateIpAddress)
+		if err != nil {
+			return primary, extra, err
+		}
+		if other != primary {
+			others = append(others, other)
+		}
+	}
+	return primary, spec.MakeAddrs(others), nil
 }
 
 // address reads one address of a workload in the segment.

@@ -81,6 +81,8 @@ var golden = map[string]func() *world{
 		public(w.eni("no-gateway", "c1", "10.0.1.10", "closed-default"), 0, "198.18.0.7")
 		return w
 	},
+	"peerings":     peerings,
+	"nat_gateways": natWorld,
 	"network_acls": func() *world {
 		w := web()
 		w.subnet("a2", "a", "10.0.2.0/24")

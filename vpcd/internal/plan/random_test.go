@@ -100,7 +100,8 @@ func someWorld(t *rapid.T) *world {
 	for i, id := range []string{"rtb-1", "rtb-2", "rtb-3"} {
 		w.Tables[id] = &record.RouteTable{Index: index(id), Table: api.RouteTable{
 			RouteTableId: id, VpcId: owner(id),
-			Routes: []api.Route{{DestinationCidrBlock: mostly(t, "dest", "10.0.0.0/16", someCIDR), GatewayId: rapid.SampledFrom([]string{"local", "igw-1", ""}).Draw(t, "gateway")}},
+			Routes: []api.Route{{DestinationCidrBlock: mostly(t, "dest", "10.0.0.0/16", someCIDR), GatewayId: rapid.SampledFrom([]string{"local", "igw-1", ""}).Draw(t, "gateway")},
+				{DestinationCidrBlock: "10.7.0.0/16", VpcPeeringConnectionId: rapid.SampledFrom([]string{"pcx-1", "pcx-lost", ""}).Draw(t, "peering")}},
 			Associations: []api.RouteTableAssociation{
 				{Main: mostly(t, "main", api.Ptr(i != 1), rapid.Ptr(rapid.Bool(), true)), SubnetId: someSubnet.Draw(t, "associated")},
 			},
@@ -113,6 +114,8 @@ func someWorld(t *rapid.T) *world {
 			Associations: []api.NetworkAclAssociation{{SubnetId: someSubnet.Draw(t, "acl's")}},
 		}}
 	}
+	w.peering("1", "a", "b", rapid.SampledFrom([]string{"active", "active", "deleted", "pending-acceptance"}).Draw(t, "state")).
+		Accepter.VpcId = mostly(t, "accepter", "vpc-b", someVPC)
 	if rapid.Bool().Draw(t, "connected") {
 		w.gateway("1", "a")
 	}
@@ -170,6 +173,7 @@ func TestRandomWorlds(t *testing.T) {
 		checkEndpoints(t, p.Spec)
 		checkPorts(t, w, p.Spec)
 		checkPublic(t, w, p.Spec)
+		checkPeerings(t, w, p.Spec)
 		checkAccounted(t, w, p)
 		planned += len(p.Spec.Ports)
 		refused += len(p.Problems)
@@ -278,7 +282,8 @@ func checkACL(t *rapid.T, h *spec.Host, id spec.RuleSetID) {
 	}
 }
 
-// checkRules: a rule has exactly one remote, and a group is of the same VPC.
+// checkRules: a rule has exactly one remote, and a group is of the same VPC or of
+// one that is joined with it.
 func checkRules(t *rapid.T, w *world, vpc string, set spec.RuleSet) {
 	for _, r := range set.Rules {
 		if r.Prefix.IsValid() == (r.Group != 0) {
@@ -288,7 +293,7 @@ func checkRules(t *rapid.T, w *world, vpc string, set spec.RuleSet) {
 			continue
 		}
 		for id, g := range w.Groups {
-			if spec.Group(g.Index) == r.Group && g.Group.VpcId != vpc {
+			if spec.Group(g.Index) == r.Group && g.Group.VpcId != vpc && !peersOf(w.World)[[2]string{vpc, g.Group.VpcId}] {
 				t.Fatalf("rule %v of %s refers to %s of %s", r, vpc, id, g.Group.VpcId)
 			}
 		}

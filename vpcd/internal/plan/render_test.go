@@ -32,7 +32,17 @@ func render(p Plan) string {
 		return text
 	})
 	section(&b, "routes", h.Routes, func(k spec.RouteKey, r spec.Route) string {
-		return fmt.Sprintf("table %d %s %s", k.Table, k.Dest, map[spec.Target]string{spec.Local: "local", spec.Blackhole: "blackhole", spec.InternetGateway: "internet gateway"}[r.Target])
+		text := map[spec.Target]string{spec.Local: "local", spec.Blackhole: "blackhole", spec.InternetGateway: "internet gateway", spec.Interface: "interface", spec.PeerVPC: fmt.Sprint("peer vpc ", r.Peer)}[r.Target]
+		if r.Via.IsValid() {
+			text += " " + r.Via.String()
+		}
+		return fmt.Sprintf("table %d %s %s", k.Table, k.Dest, text)
+	})
+	section(&b, "nats", h.NATs, func(e spec.ENI, n spec.NAT) string {
+		return fmt.Sprintf("eni %d %s vpc %d addresses %s gateway %s %s mtu %d", e, n.ID, n.VPC, n.Addrs, n.Gateway, n.MAC, n.MTU)
+	})
+	section(&b, "peerings", h.Peerings, func(k spec.VPCPair, x spec.Peering) string {
+		return fmt.Sprintf("vpc %d %s - vpc %d %s", k.A, x.A, k.B, x.B)
 	})
 	section(&b, "edges", h.Edges, func(v spec.VPC, e spec.Edge) string { return fmt.Sprintf("vpc %d %s", v, e.VPCID) })
 	section(&b, "public", h.Public, func(a netip.Addr, x spec.Public) string {
@@ -49,7 +59,7 @@ func render(p Plan) string {
 }
 
 func renderPort(id spec.ENI, x spec.Port) string {
-	kind := map[spec.Kind]string{spec.Veth: "veth", spec.Tap: "tap"}[x.Kind]
+	kind := map[spec.Kind]string{spec.Veth: "veth", spec.Tap: "tap", spec.NATGateway: "nat"}[x.Kind]
 	text := fmt.Sprintf("%d %s vpc %d subnet %d %s %s in %s inode %d %s %s", id, x.ID, x.VPC, x.Subnet, kind, x.Name, x.Netns.Path, x.Netns.Inode, x.MAC, x.Addr)
 	if x.Extra != "" {
 		text += " extra " + string(x.Extra)

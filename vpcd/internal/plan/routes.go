@@ -51,7 +51,7 @@ func (b *builder) static(t *record.RouteTable, dests map[netip.Prefix]spec.Route
 		if err != nil {
 			return err
 		}
-		dests[dest] = spec.Route{Target: b.target(t, r)}
+		dests[dest] = b.target(t, r)
 	}
 	return nil
 }
@@ -62,6 +62,11 @@ func (b *builder) static(t *record.RouteTable, dests map[netip.Prefix]spec.Route
 // is gone, or is not of the table's account, leads nowhere.
 func (b *builder) followed(t *record.RouteTable, dests map[netip.Prefix]spec.Route) error {
 	var local []netip.Prefix
+	for _, r := range t.Table.Routes {
+		if own, err := prefix(r.DestinationCidrBlock); err == nil && r.Origin == api.RouteOriginCreateRouteTable {
+			local = append(local, own)
+		}
+	}
 	for dest, r := range dests {
 		if r.Target == spec.Local {
 			local = append(local, dest)
@@ -79,20 +84,20 @@ func (b *builder) followed(t *record.RouteTable, dests map[netip.Prefix]spec.Rou
 				return fmt.Errorf("prefix list %s: %w", r.DestinationPrefixListId, err)
 			}
 			if _, taken := dests[dest]; !taken && !within(dest, local...) {
-				dests[dest] = spec.Route{Target: target}
+				dests[dest] = target
 			}
 		}
 	}
 	return nil
 }
 
-// reserve keeps gateways from AWS's own addresses: a route to a part of them is
+// reserve keeps gateways and interfaces from AWS's own addresses: a route to a part of them is
 // none, and one that covers them does not take what goes there.
 func reserve(dests map[netip.Prefix]spec.Route) {
 	covered := false
 	for dest, r := range dests {
 		switch {
-		case r.Target != spec.InternetGateway:
+		case r.Target == spec.Local || r.Target == spec.Blackhole:
 		case within(dest, ownLinkLocal):
 			delete(dests, dest)
 		case dest.Contains(ownLinkLocal.Addr()):
@@ -116,14 +121,33 @@ func within(p netip.Prefix, all ...netip.Prefix) bool {
 
 // target is where a route leads. Whatever leads nowhere, or nowhere that is
 // built, still wins its destination, and drops.
-func (b *builder) target(t *record.RouteTable, r api.Route) spec.Target {
+func (b *builder) target(t *record.RouteTable, r api.Route) spec.Route {
+	eni := r.NetworkInterfaceId
 	switch {
 	case r.GatewayId == "local":
-		return spec.Local
+		return spec.Route{Target: spec.Local}
 	case b.w.GatewayAttached(r.GatewayId, t.Table.VpcId):
-		return spec.InternetGateway
+		return spec.Route{Target: spec.InternetGateway}
+	case r.NatGatewayId != "":
+		eni = b.w.NatInterface(r.NatGatewayId)
 	}
-	return spec.Blackhole
+	if peer, ok := b.across(r.VpcPeeringConnectionId, t.Table.VpcId); ok {
+		return spec.Route{Target: spec.PeerVPC, Peer: peer}
+	}
+	if via, ok := b.via(eni, t.Table.VpcId); ok {
+		return spec.Route{Target: spec.Interface, Via: via}
+	}
+	return spec.Route{Target: spec.Blackhole}
+}
+
+// via is the address of an interface that something uses, in this VPC.
+func (b *builder) via(eni, vpcID string) (netip.Addr, bool) {
+	n := b.w.Interfaces[eni]
+	if !n.InUse() || n.Interface.VpcId != vpcID || b.doubtful[eni] != nil {
+		return netip.Addr{}, false
+	}
+	a, err := netip.ParseAddr(n.Interface.PrivateIpAddress)
+	return a, err == nil
 }
 
 // tables finds the route table of a subnet without a look at all of them: a

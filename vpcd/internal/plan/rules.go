@@ -77,7 +77,7 @@ func addRuleSet(sets map[spec.RuleSetID]spec.RuleSet, rules []spec.Rule) spec.Ru
 }
 
 // rule compiles one rule: into none where it matches nobody, such as a
-// reference to a group that is gone, and for a prefix list into one for each
+// reference to a group that is gone, or of a VPC that is peered no more, and for a prefix list into one for each
 // entry.
 func (b *builder) rule(g *record.SecurityGroup, r api.SecurityGroupRule) ([]spec.Rule, error) {
 	proto, err := protocol(r.IpProtocol)
@@ -97,7 +97,7 @@ func (b *builder) rule(g *record.SecurityGroup, r api.SecurityGroupRule) ([]spec
 		return b.listed(g, rule, r.PrefixListId)
 	case r.ReferencedGroupInfo != nil:
 		ref, ok := b.w.Groups[r.ReferencedGroupInfo.GroupId]
-		if !ok || ref.Group.VpcId != g.Group.VpcId {
+		if !ok || ref.Group.VpcId != g.Group.VpcId && !b.peers[[2]string{ref.Group.VpcId, g.Group.VpcId}] {
 			return nil, nil
 		}
 		if err := b.doubtful[r.ReferencedGroupInfo.GroupId]; err != nil {

@@ -23,7 +23,7 @@ func newWorld() *world {
 		World: &record.World{
 			Revision: 7, Vpcs: map[string]*record.Vpc{}, Subnets: map[string]*record.Subnet{},
 			Interfaces: map[string]*record.NetworkInterface{}, Groups: map[string]*record.SecurityGroup{},
-			Tables: map[string]*record.RouteTable{}, Acls: map[string]*record.NetworkAcl{}, Lists: map[string]*record.PrefixList{}, Gateways: map[string]*record.Gateway{}, Tombstones: map[string]*record.Tombstone{}, Revocations: map[string]*record.Revocation{},
+			Tables: map[string]*record.RouteTable{}, Acls: map[string]*record.NetworkAcl{}, Lists: map[string]*record.PrefixList{}, Gateways: map[string]*record.Gateway{}, Nats: map[string]*record.NatGateway{}, Peerings: map[string]*record.Peering{}, Tombstones: map[string]*record.Tombstone{}, Revocations: map[string]*record.Revocation{},
 		},
 		facts: Facts{Host: "h1", MTU: 1450, Places: map[string]Place{}},
 	}

@@ -21,7 +21,9 @@ const (
 	Acls       = Root + "acl/"
 	Lists      = Root + "pl/"
 	Gateways   = Root + "igw/"
+	Nats       = Root + "nat/"
 	Elastics   = Root + "eip/"
+	Peerings   = Root + "pcx/"
 	Publics    = Root + "public/" // + 8 hex digits, see PublicKey
 	Instances  = Root + "instance/"
 	Counters   = Root + "counter/"
@@ -89,7 +91,9 @@ var kinds = map[string]func() any{
 	"pl":        func() any { return new(PrefixList) },
 	"plrev":     func() any { return new(PrefixListRevision) },
 	"igw":       func() any { return new(Gateway) },
+	"nat":       func() any { return new(NatGateway) },
 	"eip":       func() any { return new(Elastic) },
+	"pcx":       func() any { return new(Peering) },
 	"public":    func() any { return new(Public) },
 	"instance":  func() any { return new(Instance) },
 	"counter":   func() any { return new(Counter) },

@@ -41,10 +41,17 @@ type NetworkInterface struct {
 	Index     uint32
 	// DeleteOnDetach: attach made it, detach removes it.
 	DeleteOnDetach bool
-	// Attached says which workload has it; nil when available.
-	Attached    *Attachment
+	// Attached says which workload has it; nil when none has.
+	Attached *Attachment
+	// Nat is the NAT gateway whose interface it is, "" for all that are the
+	// account's own.
+	Nat         string `json:",omitempty"`
 	ClientToken string `json:",omitempty"`
 }
+
+// InUse says whether something takes what is sent to the interface: a workload,
+// or the gateway whose it is. One that is not there is not in use.
+func (n *NetworkInterface) InUse() bool { return n != nil && (n.Attached != nil || n.Nat != "") }
 
 // Attachment binds an interface to a workload on a host.
 type Attachment struct {
@@ -74,9 +81,10 @@ type SecurityGroup struct {
 // RouteTable is a route table with routes and associations.
 //
 // Table.Routes have a canonical IPv4 CIDR or the id of a prefix list as their
-// destination, each once, and a gateway, "local" or igw-…. Their Origin says
-// whether EC2 made them, with the CIDRs of the VPC, or somebody has. State is
-// empty: it follows from the target at the moment.
+// destination, each once, and one target: GatewayId, "local" or igw-…,
+// NatGatewayId, or NetworkInterfaceId. Their Origin says whether EC2 made them,
+// with the CIDRs of the VPC, or somebody has. State and InstanceId are empty: they
+// follow from the target at the moment.
 //
 // Table.Associations name the subnets with this table, and one without a subnet
 // is that of the VPC, whose main table this is. A subnet is in one table at most.
@@ -131,12 +139,91 @@ func (g *Gateway) AttachedTo(vpc string) bool {
 	return g != nil && len(g.Gateway.Attachments) > 0 && g.Gateway.Attachments[0].VpcId == vpc
 }
 
+// NatGateway is a NAT gateway.
+//
+// Gateway.State is empty: it follows from FailureCode, from Ended and from what
+// its host reports. While it lives its addresses are those of its interface, and
+// Gateway.NatGatewayAddresses is empty; after that it says which they were.
+type NatGateway struct {
+	Gateway api.NatGateway
+	OwnerId string
+	// Zone of its subnet, which may be gone before the record is.
+	Zone string
+	// Host carries it, "" while none can.
+	Host string
+	// Interface is its own, "" once it has failed.
+	Interface string `json:",omitempty"`
+	// Since are the store revisions that the calls read which gave it each
+	// private address: a host that has applied no later one lacks the address.
+	Since map[string]int64 `json:",omitempty"`
+	// Allocated: its creation allocated its primary elastic address, and its
+	// deletion releases it.
+	Allocated bool `json:",omitempty"`
+	// Ended is the store revision that the deleting call read, 0 before: a host
+	// that has applied no later one may still carry it.
+	Ended       int64  `json:",omitempty"`
+	ClientToken string `json:",omitempty"`
+}
+
+// Alive says whether routes lead to the gateway: it has not failed and nobody
+// has deleted it. One that is not there is not alive.
+func (n *NatGateway) Alive() bool {
+	return n != nil && n.Ended == 0 && n.Gateway.FailureCode == ""
+}
+
 // Elastic is an elastic address. While it is associated, AssociationId,
 // NetworkInterfaceId and PrivateIpAddress say with what, and the interface's
 // private address has the same association: whoever writes one writes both.
 type Elastic struct {
 	Address api.Address
 	OwnerId string
+}
+
+// Peering is a connection between two VPCs, or the request for one. A request
+// that nobody answers expires by time alone: what is written here then says
+// pending-acceptance still.
+type Peering struct {
+	VpcPeeringConnectionId string
+	// Requester asked for it, Accepter is whom it was asked of. The accepter of a
+	// request that failed need not exist.
+	Requester, Accepter PeeringSide
+	// State is EC2's code.
+	State string
+	// Created is when it was asked for, Ended when it failed, was rejected or was
+	// deleted; RFC 3339.
+	Created string
+	Ended   string `json:",omitempty"`
+	// EndedBy is the account that rejected or deleted it.
+	EndedBy string `json:",omitempty"`
+}
+
+// PeeringSide is one of the two VPCs of a peering.
+type PeeringSide struct {
+	VpcId   string
+	OwnerId string
+	// AllowDNS is AllowDnsResolutionFromRemoteVpc.
+	AllowDNS bool `json:",omitempty"`
+	// Tags are those of this side's owner, who does not see the other's. Where one
+	// account has both sides they are the requester's.
+	Tags []api.Tag `json:",omitempty"`
+}
+
+// Active says whether the VPCs are joined. A peering that is not there is not.
+func (p *Peering) Active() bool {
+	return p != nil && p.State == api.VpcPeeringConnectionStateReasonCodeActive
+}
+
+// Other is the VPC on the other side of one; ok is false where that is on
+// neither.
+func (p *Peering) Other(vpc string) (other string, ok bool) {
+	switch {
+	case p == nil:
+	case p.Requester.VpcId == vpc:
+		return p.Accepter.VpcId, true
+	case p.Accepter.VpcId == vpc:
+		return p.Requester.VpcId, true
+	}
+	return "", false
 }
 
 // Public claims one public address, for everybody. A released claim stays, and

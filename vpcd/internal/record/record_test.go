@@ -19,7 +19,7 @@ var prefixes = map[string]any{
 	Vpcs: Vpc{}, Subnets: Subnet{}, Interfaces: NetworkInterface{}, Groups: SecurityGroup{}, Tables: RouteTable{},
 	Acls: NetworkAcl{}, Lists: PrefixList{}, Revisions: PrefixListRevision{}, Instances: Instance{}, Counters: Counter{},
 	Addresses: Address{}, Tombstones: Tombstone{}, Guards: Guard{}, Limits: Limit{}, Tokens: Token{}, AccessKeys: AccessKey{}, Revocations: Revocation{},
-	Gateways: Gateway{}, Elastics: Elastic{}, Publics: Public{}, Statuses: HostStatus{},
+	Nats: NatGateway{}, Peerings: Peering{}, Gateways: Gateway{}, Elastics: Elastic{}, Publics: Public{}, Statuses: HostStatus{},
 }
 
 func TestKinds(t *testing.T) {
@@ -73,7 +73,11 @@ func fill(v reflect.Value, depth int) {
 		fill(v.Index(0), depth+1)
 		fill(v.Index(1), depth+1)
 	case reflect.Map:
-		v.Set(reflect.ValueOf(map[string]bool{"eni-1": true, "eni-2": false}))
+		filled := reflect.New(v.Type().Elem()).Elem()
+		fill(filled, depth+1)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("eni-1"), filled)
+		v.SetMapIndex(reflect.ValueOf("eni-2"), reflect.Zero(v.Type().Elem()))
 	case reflect.String:
 		v.SetString("text")
 	case reflect.Bool:
@@ -178,6 +182,27 @@ func TestGatewayAttached(t *testing.T) {
 	}{{"igw-1", "vpc-1", true}, {"igw-1", "vpc-2", false}, {"igw-2", "vpc-1", false}, {"igw-2", "", false}, {"igw-3", "vpc-1", false}} {
 		if have := w.GatewayAttached(tt.gateway, tt.vpc); have != tt.want {
 			t.Errorf("%s of %s: %t", tt.gateway, tt.vpc, have)
+		}
+	}
+}
+
+func TestNatGatewayAlive(t *testing.T) {
+	failed := &NatGateway{Interface: "eni-3", Gateway: api.NatGateway{FailureCode: "InternalError"}}
+	w := World{Nats: map[string]*NatGateway{"nat-1": {Interface: "eni-1"}, "nat-2": {Interface: "eni-2", Ended: 5}, "nat-3": failed}}
+	for nat, want := range map[string]string{"nat-1": "eni-1", "nat-2": "", "nat-3": "", "nat-4": ""} {
+		if have := w.NatInterface(nat); have != want {
+			t.Errorf("%s leads to %q, want %q", nat, have, want)
+		}
+	}
+}
+
+func TestInUse(t *testing.T) {
+	for i, tt := range []struct {
+		eni  *NetworkInterface
+		want bool
+	}{{nil, false}, {&NetworkInterface{}, false}, {&NetworkInterface{Nat: "nat-1"}, true}, {&NetworkInterface{Attached: &Attachment{}}, true}} {
+		if tt.eni.InUse() != tt.want {
+			t.Errorf("%d: want %t", i, tt.want)
 		}
 	}
 }

@@ -11,9 +11,20 @@ type World struct {
 	Acls       map[string]*NetworkAcl
 	Lists      map[string]*PrefixList
 	Gateways   map[string]*Gateway
+	Peerings   map[string]*Peering
+	Nats       map[string]*NatGateway
 	Tombstones map[string]*Tombstone
 	// Revocations are by VPC, group and their own id, with slashes between.
 	Revocations map[string]*Revocation
+}
+
+// NatInterface is the interface of a living NAT gateway, "" for none.
+func (w *World) NatInterface(nat string) string {
+	n := w.Nats[nat]
+	if !n.Alive() {
+		return ""
+	}
+	return n.Interface
 }
 
 // GatewayAttached says whether the internet gateway with this id is attached to

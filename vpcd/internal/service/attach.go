@@ -215,7 +215,7 @@ func (c *change) namedInterface(spec *newInterface) (*record.NetworkInterface, e
 
 // availableInterface is a copy of an existing interface that nobody has.
 func (c *change) availableInterface(id string) (*record.NetworkInterface, error) {
-	eni, err := getInterface(c.tx, c.caller, id)
+	eni, err := ownInterface(c.tx, c.caller, id)
 	if err != nil {
 		return nil, err
 	}

@@ -88,7 +88,7 @@ func (c *change) toDetach(in *api.DetachWorkloadRequest) (*record.Instance, []*r
 		}
 		return instance, enis, nil
 	}
-	eni, err := getInterface(c.tx, c.caller, in.NetworkInterfaceId)
+	eni, err := ownInterface(c.tx, c.caller, in.NetworkInterfaceId)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -195,7 +195,7 @@ func (s *Service) detachNetworkInterface(ctx context.Context, who Caller, in *ap
 // attachedBy finds the caller's interface by the id of its attachment.
 func (c *change) attachedBy(attachmentID string) (*record.NetworkInterface, error) {
 	const field = "AttachmentId"
-	if !wellFormed(attachmentID, attachmentIDPrefix) {
+	if !wellFormed(attachmentID, attachmentIDPrefix) && !wellFormed(attachmentID, managedAttachmentPrefix) {
 		return nil, api.Errorf("InvalidNetworkInterfaceAttachmentId.Malformed", field, "invalid id %s: the id of an attachment is eni-attach- and 17 digits or letters a-f", quote(attachmentID))
 	}
 	for key, eni := range store.List[*record.NetworkInterface](c.tx.Peek(), record.Interfaces) {
@@ -204,7 +204,7 @@ func (c *change) attachedBy(attachmentID string) (*record.NetworkInterface, erro
 			continue
 		}
 		if guarded, ok := store.Get[*record.NetworkInterface](c.tx, key); ok {
-			return guarded, nil
+			return guarded, unmanaged(guarded)
 		}
 	}
 	return nil, api.Errorf("InvalidAttachmentID.NotFound", field, "the attachment ID '%s' does not exist: DescribeNetworkInterfaces shows those that do", attachmentID)

@@ -37,6 +37,9 @@ func TestIDsOfAnotherAccount(t *testing.T) {
 				}
 			})
 			places[name+" "+path] = true
+			if failsLater.MatchString(name + " " + path) {
+				continue
+			}
 			a.unchanged(t, func() {
 				_, _, err := a.call(alice, name, theirs)
 				_, _, never := a.call(alice, name, nobodys)
@@ -53,6 +56,10 @@ func TestIDsOfAnotherAccount(t *testing.T) {
 	}
 	everyPlace(t, a, places)
 }
+
+// failsLater are places of ids for which EC2 has no error: what is made fails, see
+// TestNatGatewayFails.
+var failsLater = regexp.MustCompile(`^CreateNatGateway .*AllocationId`)
 
 // eachID visits the ids in a request, numbered.
 func eachID(req any, visit func(n int, path string, v reflect.Value)) {
@@ -103,7 +110,7 @@ var namesObject = regexp.MustCompile(`(Ids?|^Groups|^Resources)$`)
 var ofNoAccount = regexp.MustCompile(`(AvailabilityZoneId|ZoneIds|UserId|OwnerId)$`)
 
 // notBuilt are members for objects that do not exist here.
-var notBuilt = regexp.MustCompile(`((IpamPool|PeeringConnection|VpcEndpoint|EgressOnlyInternetGateway|NatGateway|TransitGateway|LocalGateway|CarrierGateway)Id|^(Gateway|Instance|NetworkInterface)Id)$`)
+var notBuilt = regexp.MustCompile(`((IpamPool|VpcEndpoint|EgressOnlyInternetGateway|TransitGateway|LocalGateway|CarrierGateway)Id|^GatewayId)$`)
 
 // everyPlace fails for a member of a request that names an object and that no
 // example uses. What is not built must be refused.
@@ -199,6 +206,8 @@ func TestEverythingListedIsTheCallers(t *testing.T) {
 				// A route has an owner only if its target is an instance, and an address
 				// one of its interface only while it has one.
 				absent := v.String() == "" && (strings.Contains(path, "Routes.") || path == "Addresses.NetworkInterfaceOwnerId")
+				// Nobody owns the far end of an attachment that only a gateway changes.
+				absent = absent || v.String() == ownerOfManaged && strings.HasSuffix(path, "Attachment.InstanceOwnerId")
 				if slices.Contains(accountMembers, last) && v.String() != s.who.Account && !absent {
 					t.Errorf("%s: %s is %q, the caller is %s", actionOf(req), path, v, s.who.Account)
 				}

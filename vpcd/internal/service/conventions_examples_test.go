@@ -35,11 +35,11 @@ var networkExamples = []func(*side) any{
 		return &api.ModifySubnetAttributeRequest{SubnetId: s.subnet, MapPublicIpOnLaunch: &api.AttributeBooleanValue{Value: api.Ptr(true)}}
 	},
 	func(s *side) any {
-		all := []string{s.vpc, s.subnet, s.group, s.rule, s.free, s.table, s.acl, s.list, s.instance, s.gateway, s.elastic}
+		all := []string{s.vpc, s.subnet, s.group, s.rule, s.free, s.table, s.acl, s.list, s.instance, s.gateway, s.elastic, s.nat}
 		return &api.CreateTagsRequest{Resources: all, Tags: []api.Tag{{Key: "color", Value: "blue"}}}
 	},
 	func(s *side) any {
-		all := []string{s.vpc, s.subnet, s.group, s.rule, s.free, s.table, s.acl, s.list, s.instance, s.gateway, s.elastic}
+		all := []string{s.vpc, s.subnet, s.group, s.rule, s.free, s.table, s.acl, s.list, s.instance, s.gateway, s.elastic, s.nat}
 		return &api.DeleteTagsRequest{Resources: all}
 	},
 	func(*side) any { return &api.DescribeTagsRequest{} },
@@ -133,7 +133,7 @@ var networkExamples = []func(*side) any{
 // examples are requests that succeed, at least one of each action. Together
 // they use every parameter that names an object; what an example destroys it
 // makes itself.
-var examples = slices.Concat(networkExamples, routeExamples, policyExamples, gatewayExamples)
+var examples = slices.Concat(networkExamples, routeExamples, policyExamples, gatewayExamples, natExamples, peeringExamples)
 
 // TestEveryActionHasAnExample: the other tests of conventions are only as good
 // as the examples they go through.

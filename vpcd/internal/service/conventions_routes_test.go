@@ -37,6 +37,24 @@ var routeExamples = []func(*side) any{
 		return &api.ReplaceRouteRequest{RouteTableId: s.newTable(), DestinationCidrBlock: "10.0.0.0/16", LocalTarget: api.Ptr(true)}
 	},
 	func(s *side) any {
+		return &api.CreateRouteRequest{RouteTableId: s.newTable(), DestinationCidrBlock: "0.0.0.0/0", NatGatewayId: s.nat}
+	},
+	func(s *side) any {
+		return &api.CreateRouteRequest{RouteTableId: s.newTable(), DestinationCidrBlock: "10.0.240.0/20", NetworkInterfaceId: s.free}
+	},
+	func(s *side) any {
+		return &api.CreateRouteRequest{RouteTableId: s.newTable(), DestinationCidrBlock: "10.0.240.0/20", InstanceId: s.newInstance()}
+	},
+	func(s *side) any {
+		return &api.ReplaceRouteRequest{RouteTableId: s.newTable(), DestinationCidrBlock: "10.0.0.0/16", NatGatewayId: s.nat}
+	},
+	func(s *side) any {
+		return &api.ReplaceRouteRequest{RouteTableId: s.newTable(), DestinationCidrBlock: "192.0.2.0/24", NetworkInterfaceId: s.free}
+	},
+	func(s *side) any {
+		return &api.ReplaceRouteRequest{RouteTableId: s.newTable(), DestinationCidrBlock: "192.0.2.0/24", InstanceId: s.newInstance()}
+	},
+	func(s *side) any {
 		return &api.DeleteRouteRequest{RouteTableId: s.newTable(), DestinationCidrBlock: "192.0.2.0/24"}
 	},
 	func(s *side) any {

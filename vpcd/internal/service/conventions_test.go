@@ -80,6 +80,9 @@ var otherParameters = map[string]func(req any){
 	"CreateRouteTable": func(req any) {
 		req.(*api.CreateRouteTableRequest).TagSpecifications = tagSpec("route-table", api.Tag{Key: "other"})
 	},
+	"CreateNatGateway": func(req any) {
+		req.(*api.CreateNatGatewayRequest).TagSpecifications = tagSpec("natgateway", api.Tag{Key: "other"})
+	},
 	"CreateManagedPrefixList": func(req any) { req.(*api.CreateManagedPrefixListRequest).MaxEntries = api.Ptr(int32(9)) },
 	"AttachWorkload":          func(req any) { req.(*api.AttachWorkloadRequest).InterfaceName = "other0" },
 }
@@ -142,7 +145,8 @@ var taggedAs = map[string]string{
 	"CreateVpc": "vpc", "CreateSubnet": "subnet", "CreateNetworkInterface": "network-interface", "CreateSecurityGroup": "security-group",
 	"AuthorizeSecurityGroupIngress": "security-group-rule", "AuthorizeSecurityGroupEgress": "security-group-rule",
 	"CreateNetworkAcl": "network-acl", "CreateManagedPrefixList": "prefix-list", "CreateRouteTable": "route-table",
-	"CreateInternetGateway": "internet-gateway", "AllocateAddress": "elastic-ip",
+	"CreateInternetGateway": "internet-gateway", "AllocateAddress": "elastic-ip", "CreateNatGateway": "natgateway",
+	"CreateVpcPeeringConnection": "vpc-peering-connection",
 }
 
 // withoutTags make something that has no tags in EC2 either.

@@ -31,6 +31,9 @@ type side struct {
 	list                                 string // named by a rule of group
 	// gateway is attached to vpc, elastic free, and mapped associated with used.
 	gateway, elastic, mapped string
+	nat                      string // private, and the NAT gateway in subnet
+	// peering joins vpc with peerVpc, in which peerGroup is.
+	peering, peerVpc, peerGroup string
 	// free is available, used has a workload, and second is its other one.
 	free, used, second, instance, attachment string
 	target                                   string
@@ -54,7 +57,7 @@ func newSides(t *testing.T) (a, b *side) {
 	bench := newSealedBench(t, func(c *Config) {
 		c.Host, c.HostName = h, "h1"
 		c.PublicPools = []netip.Prefix{netip.MustParsePrefix("198.18.0.0/20")}
-		c.Limits = map[string]int64{"vpcs": unlimited, "subnets-per-vpc": unlimited, "sgs-per-eni": unlimited, "rules-per-sg": unlimited, "access-keys": unlimited, "igws": unlimited, "eips": unlimited, string(limitLists): unlimited, string(limitTables): unlimited}
+		c.Limits = map[string]int64{"vpcs": unlimited, "subnets-per-vpc": unlimited, "sgs-per-eni": unlimited, "rules-per-sg": unlimited, "access-keys": unlimited, "igws": unlimited, string(limitNats): unlimited, "peerings-per-vpc": unlimited, "peering-requests": unlimited, "eips": unlimited, string(limitLists): unlimited, string(limitTables): unlimited}
 	})
 	bench.put(record.Statuses+"h1", &record.HostStatus{Host: api.Host{HostName: "h1", AppliedRevision: api.Ptr(int64(math.MaxInt64))}})
 	a, b = &side{bench: bench, who: alice}, &side{bench: bench, who: bob}
@@ -106,6 +109,7 @@ func (s *side) build() {
 	s.subnet = as[api.CreateSubnetResult](s, &api.CreateSubnetRequest{VpcId: s.vpc, CidrBlock: "10.0.240.0/20"}).Subnet.SubnetId
 	s.rule, s.egressRule = s.newRule(s.group)
 	as[api.AuthorizeSecurityGroupIngressResult](s, &api.AuthorizeSecurityGroupIngressRequest{GroupId: s.group, IpPermissions: s.freeListPermission(s.list)})
+	s.buildPeerings()
 	for range several {
 		s.free = s.newInterface()
 		s.target = fmt.Sprintf("netns:%s-%d", s.who.Account, s.next())
@@ -114,6 +118,9 @@ func (s *side) build() {
 	}
 	s.second, s.attachment = s.attachSecond()
 	s.mapped = s.newMapped(s.used)
+	for range several {
+		s.nat = s.newNat(api.CreateNatGatewayRequest{ConnectivityType: "private", SecondaryPrivateIpAddressCount: api.Ptr[int32](1)}).NatGatewayId
+	}
 	inVpc := []api.Filter{{Name: "vpc-id", Values: []string{s.vpc}}}
 	s.table = as[api.DescribeRouteTablesResult](s, &api.DescribeRouteTablesRequest{Filters: inVpc}).RouteTables[0].RouteTableId
 	s.newTable()
@@ -237,7 +244,7 @@ func (s *side) attachSecond() (eni, attachment string) {
 }
 
 // idText is an id of anything that belongs to an account.
-var idText = regexp.MustCompile(`\b(vpc-cidr-assoc|eni-attach|eipalloc|eipassoc|igw|rtbassoc|aclassoc|vpc|subnet|eni|sgr|sg|rtb|acl|pl|i)-[0-9a-f]{17}\b|\bAKIA[A-Z2-7]{16}\b`)
+var idText = regexp.MustCompile(`\b(vpc-cidr-assoc|eni-attach|eipalloc|eipassoc|igw|nat|pcx|rtbassoc|aclassoc|vpc|subnet|eni|sgr|sg|rtb|acl|pl|i)-[0-9a-f]{17}\b|\bAKIA[A-Z2-7]{16}\b`)
 
 // kindOf is the part of an id that says what it is the id of.
 func kindOf(id string) string {

@@ -28,7 +28,10 @@
 // or a list grows, and who names one reads it under guard. Revocations are listed
 // under guard where their group is deleted. Whoever gives a private address a
 // public one, or attaches or detaches an internet gateway, calls guard with the
-// VPC's id; both ends of an association are read and written together. A record
+// VPC's id; both ends of an association are read and written together. Whoever asks
+// for a peering or accepts one calls guard with both VPCs' ids, so that their CIDRs
+// stay apart; a route or a rule across one reads it under guard. All NAT gateways of
+// an account are listed under guard where one is made. A record
 // that is read and written back is read through the transaction, which guards
 // its key.
 //

@@ -33,24 +33,11 @@ func (s *Service) allocateAddress(ctx context.Context, caller Caller, req *api.A
 	}
 	var made *record.Elastic
 	revision, err := s.mutate(ctx, caller, req.DryRun, func(c *change) error {
-		// Listed under guard, so that the quota holds for two at once.
-		if err := c.checkLimit(limitElastics, len(elasticKind.list(c.tx, caller))+1); err != nil {
-			return err
-		}
 		if err := nameFree(c, elasticKind, uniqueName(req.TagSpecifications, tags), "", anyOf); err != nil {
 			return err
 		}
-		id := c.newID(elasticKind.id)
-		got, err := c.claimPublic(want, id)
-		if err != nil {
-			return err
-		}
-		made = &record.Elastic{OwnerId: caller.Account, Address: api.Address{
-			AllocationId: id, PublicIp: got.String(), Domain: api.DomainTypeVpc, Tags: tags,
-			PublicIpv4Pool: poolOfProvider, NetworkBorderGroup: c.region,
-		}}
-		c.putElastic(made)
-		return nil
+		made, err = c.newElastic(want, tags)
+		return err
 	})
 	if err != nil {
 		return nil, 0, err
@@ -59,6 +46,25 @@ func (s *Service) allocateAddress(ctx context.Context, caller Caller, req *api.A
 	return &api.AllocateAddressResult{
 		PublicIp: a.PublicIp, AllocationId: a.AllocationId, PublicIpv4Pool: a.PublicIpv4Pool, NetworkBorderGroup: a.NetworkBorderGroup, Domain: a.Domain,
 	}, revision, nil
+}
+
+// newElastic is an address that is the caller's from now on.
+func (c *change) newElastic(want netip.Addr, tags []api.Tag) (*record.Elastic, error) {
+	// Listed under guard, so that the quota holds for two at once.
+	if err := c.checkLimit(limitElastics, len(elasticKind.list(c.tx, c.caller))+1); err != nil {
+		return nil, err
+	}
+	id := c.newID(elasticKind.id)
+	got, err := c.claimPublic(want, id)
+	if err != nil {
+		return nil, err
+	}
+	made := &record.Elastic{OwnerId: c.caller.Account, Address: api.Address{
+		AllocationId: id, PublicIp: got.String(), Domain: api.DomainTypeVpc, Tags: tags,
+		PublicIpv4Pool: poolOfProvider, NetworkBorderGroup: c.region,
+	}}
+	c.putElastic(made)
+	return made, nil
 }
 
 // addressWanted reads the part of a request that needs no knowledge of objects;

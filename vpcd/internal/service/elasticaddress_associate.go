@@ -29,6 +29,9 @@ func (s *Service) associateAddress(ctx context.Context, caller Caller, req *api.
 		if err != nil {
 			return err
 		}
+		if nat := managedBy(c.tx, &e.Address); nat != "" {
+			return alreadyOfNat(&e.Address, nat)
+		}
 		eni, err := c.interfaceToMap(req)
 		if err != nil {
 			return err
@@ -50,7 +53,7 @@ func (s *Service) associateAddress(ctx context.Context, caller Caller, req *api.
 func (c *change) interfaceToMap(req *api.AssociateAddressRequest) (*record.NetworkInterface, error) {
 	switch {
 	case req.NetworkInterfaceId != "":
-		return getInterface(c.tx, c.caller, req.NetworkInterfaceId)
+		return ownInterface(c.tx, c.caller, req.NetworkInterfaceId)
 	case req.InstanceId == "":
 		return nil, api.Errorf("MissingParameter", "NetworkInterfaceId", "either instance ID or network interface id must be specified")
 	}
@@ -156,6 +159,9 @@ func (s *Service) disassociateAddress(ctx context.Context, caller Caller, req *a
 		if err != nil {
 			return err
 		}
+		if nat := managedBy(c.tx, &e.Address); nat != "" {
+			return notOfNat(&e.Address, nat)
+		}
 		return c.unmapElastic(e)
 	})
 	return &api.DisassociateAddressResult{}, revision, err
@@ -187,4 +193,22 @@ func (c *change) associated(req *api.DisassociateAddressRequest) (*record.Elasti
 		}
 	}
 	return nil, api.Errorf("InvalidAssociationID.NotFound", field, "the association ID '%s' does not exist: DescribeAddresses shows those that do", id)
+}
+
+// notOfNat answers as EC2 does to whoever takes an address off a gateway.
+func notOfNat(a *api.Address, nat string) error {
+	return &api.Error{
+		Code: "AuthFailure", Field: "AssociationId", BlockedBy: []api.Blocker{{Kind: "nat", Id: nat, Detail: "has " + a.PublicIp}},
+		Message: fmt.Sprintf("you do not have permission to access the specified resource: %s belongs to the NAT gateway %s", a.PublicIp, nat),
+		Hint:    "vpc nat disassociate " + nat + " " + a.PublicIp + " for a secondary address; the primary one stays as long as the gateway",
+	}
+}
+
+// alreadyOfNat: an address does not move away from a gateway.
+func alreadyOfNat(a *api.Address, nat string) error {
+	return &api.Error{
+		Code: "Resource.AlreadyAssociated", Field: "AllocationId", BlockedBy: []api.Blocker{{Kind: "nat", Id: nat, Detail: "has " + a.PublicIp}},
+		Message: fmt.Sprintf("resource %s is already associated with associate-id %s of the NAT gateway %s", a.AllocationId, a.AssociationId, nat),
+		Hint:    "allocate another address: vpc eip allocate",
+	}
 }

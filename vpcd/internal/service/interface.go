@@ -122,6 +122,22 @@ func (c *change) addInterface(spec *newInterface) (*record.NetworkInterface, err
 	if err != nil {
 		return nil, err
 	}
+	eni, err := c.blankInterface(subnet)
+	if err != nil {
+		return nil, err
+	}
+	eni.ClientToken = spec.token
+	i := &eni.Interface
+	i.Description, i.Groups, i.TagSet, i.ConnectionTrackingConfiguration = spec.description, groups, spec.tags, spec.tracking
+	if err := c.claimPlan(subnet, eni, spec.addresses); err != nil {
+		return nil, err
+	}
+	c.putInterface(eni)
+	return eni, nil
+}
+
+// blankInterface is a new interface without groups and addresses, not yet stored.
+func (c *change) blankInterface(subnet *record.Subnet) (*record.NetworkInterface, error) {
 	if err := c.checkLimit(limitInterfaces, interfacesInZone(c.tx.Peek(), c.caller, subnet.Subnet.AvailabilityZone)+1); err != nil {
 		return nil, err
 	}
@@ -129,32 +145,19 @@ func (c *change) addInterface(spec *newInterface) (*record.NetworkInterface, err
 	if err != nil {
 		return nil, err
 	}
-	eni := &record.NetworkInterface{
-		Index: index, ClientToken: spec.token,
-		Interface: api.NetworkInterface{
-			NetworkInterfaceId: c.newID(interfaceKind.id),
-			Description:        spec.description,
-			AvailabilityZone:   subnet.Subnet.AvailabilityZone,
-			SubnetId:           subnet.Subnet.SubnetId,
-			VpcId:              subnet.Subnet.VpcId,
-			OwnerId:            subnet.Subnet.OwnerId,
-			Groups:             groups,
-			InterfaceType:      api.NetworkInterfaceTypeInterface,
-			MacAddress:         macText(index),
-			RequesterId:        c.caller.Account,
-			RequesterManaged:   api.Ptr(false),
-			SourceDestCheck:    api.Ptr(true),
-			Status:             api.NetworkInterfaceStatusAvailable,
-			TagSet:             spec.tags,
-
-			ConnectionTrackingConfiguration: spec.tracking,
-		},
-	}
-	if err := c.claimPlan(subnet, eni, spec.addresses); err != nil {
-		return nil, err
-	}
-	c.putInterface(eni)
-	return eni, nil
+	return &record.NetworkInterface{Index: index, Interface: api.NetworkInterface{
+		NetworkInterfaceId: c.newID(interfaceKind.id),
+		AvailabilityZone:   subnet.Subnet.AvailabilityZone,
+		SubnetId:           subnet.Subnet.SubnetId,
+		VpcId:              subnet.Subnet.VpcId,
+		OwnerId:            subnet.Subnet.OwnerId,
+		InterfaceType:      api.NetworkInterfaceTypeInterface,
+		MacAddress:         macText(index),
+		RequesterId:        c.caller.Account,
+		RequesterManaged:   api.Ptr(false),
+		SourceDestCheck:    api.Ptr(true),
+		Status:             api.NetworkInterfaceStatusAvailable,
+	}}, nil
 }
 
 func (c *change) putInterface(eni *record.NetworkInterface) {
@@ -230,7 +233,7 @@ func groupIdentifier(g *record.SecurityGroup) api.GroupIdentifier {
 // InvalidNetworkInterface.InUse and the name of its workload.
 func (s *Service) deleteNetworkInterface(ctx context.Context, who Caller, in *api.DeleteNetworkInterfaceRequest) (*api.DeleteNetworkInterfaceResult, int64, error) {
 	revision, err := s.mutate(ctx, who, in.DryRun, func(c *change) error {
-		eni, err := getInterface(c.tx, who, in.NetworkInterfaceId)
+		eni, err := ownInterface(c.tx, who, in.NetworkInterfaceId)
 		if err != nil {
 			return err
 		}

@@ -163,7 +163,7 @@ func (s *Service) assignPrivateIpAddresses(ctx context.Context, who Caller, in *
 	}
 	var res *api.AssignPrivateIpAddressesResult
 	revision, err := s.mutate(ctx, who, nil, func(c *change) error {
-		eni, err := getInterface(c.tx, who, in.NetworkInterfaceId)
+		eni, err := ownInterface(c.tx, who, in.NetworkInterfaceId)
 		if err != nil {
 			return err
 		}
@@ -259,7 +259,7 @@ func (c *change) takeOver(subnet *record.Subnet, eni *record.NetworkInterface, p
 	holder := eni
 	if held.Interface != eni.Interface.NetworkInterfaceId {
 		other, err := getInterface(c.tx, c.caller, held.Interface)
-		if err != nil {
+		if err != nil || other.Nat != "" {
 			return nil, nil, api.Errorf("InvalidIPAddress.InUse", p.field, "the address %s is in use; choose another one", p.addr)
 		}
 		holder = other
@@ -284,6 +284,16 @@ func withoutAddress(eni *record.NetworkInterface, a netip.Addr) *record.NetworkI
 	return &next
 }
 
+// withoutSecondary is a copy of eni that has given a back, and the elastic address
+// that a had.
+func (c *change) withoutSecondary(eni *record.NetworkInterface, a netip.Addr) *record.NetworkInterface {
+	if with := associationAt(eni, a.String()); with != nil {
+		c.letGo(with)
+	}
+	c.releaseAddress(eni.Interface.SubnetId, a)
+	return withoutAddress(eni, a)
+}
+
 // unassignPrivateIpAddresses gives secondary addresses back, all or none.
 func (s *Service) unassignPrivateIpAddresses(ctx context.Context, who Caller, in *api.UnassignPrivateIpAddressesRequest) (*api.UnassignPrivateIpAddressesResult, int64, error) {
 	const list = "PrivateIpAddresses"
@@ -301,7 +311,7 @@ func (s *Service) unassignPrivateIpAddresses(ctx context.Context, who Caller, in
 		return nil, 0, err
 	}
 	revision, err := s.mutate(ctx, who, nil, func(c *change) error {
-		eni, err := getInterface(c.tx, who, in.NetworkInterfaceId)
+		eni, err := ownInterface(c.tx, who, in.NetworkInterfaceId)
 		if err != nil {
 			return err
 		}
@@ -309,11 +319,7 @@ func (s *Service) unassignPrivateIpAddresses(ctx context.Context, who Caller, in
 			if err := removable(eni, p); err != nil {
 				return err
 			}
-			if a := associationAt(eni, p.addr.String()); a != nil {
-				c.letGo(a)
-			}
-			eni = withoutAddress(eni, p.addr)
-			c.releaseAddress(eni.Interface.SubnetId, p.addr)
+			eni = c.withoutSecondary(eni, p.addr)
 		}
 		c.putInterface(eni)
 		return nil

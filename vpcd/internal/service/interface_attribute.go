@@ -17,7 +17,7 @@ func (s *Service) modifyNetworkInterfaceAttribute(ctx context.Context, who Calle
 		return nil, 0, err
 	}
 	revision, err := s.mutate(ctx, who, in.DryRun, func(c *change) error {
-		eni, err := getInterface(c.tx, who, in.NetworkInterfaceId)
+		eni, err := ownInterface(c.tx, who, in.NetworkInterfaceId)
 		if err != nil {
 			return err
 		}
@@ -169,7 +169,7 @@ func (s *Service) resetNetworkInterfaceAttribute(ctx context.Context, who Caller
 		return nil, 0, api.Errorf("InvalidParameterCombination", "SourceDestCheck", "no attributes specified: set SourceDestCheck")
 	}
 	revision, err := s.mutate(ctx, who, in.DryRun, func(c *change) error {
-		eni, err := getInterface(c.tx, who, in.NetworkInterfaceId)
+		eni, err := ownInterface(c.tx, who, in.NetworkInterfaceId)
 		if err != nil {
 			return err
 		}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/internal/record"
-	"github.com/vpcfabric/vpc/vpcd/internal/store"
 )
 
 // describeNetworkInterfaces answers in order of ids.
@@ -51,11 +50,8 @@ func (v view) describedInterface(eni *record.NetworkInterface) api.NetworkInterf
 
 // attachmentStatus is attaching until the host reports the port as up.
 func (v view) attachmentStatus(eni *record.NetworkInterface) string {
-	if eni.Attached != nil {
-		status, ok := store.Get[*record.HostStatus](v.r, record.Statuses+eni.Attached.Host)
-		if ok && status.Up[eni.Interface.NetworkInterfaceId] {
-			return api.AttachmentStatusAttached
-		}
+	if reported(v.r, eni) {
+		return api.AttachmentStatusAttached
 	}
 	return api.AttachmentStatusAttaching
 }
@@ -127,16 +123,17 @@ func addAttachmentFilters(fields map[string]func(*record.NetworkInterface) []str
 		"device-index": func(eni *record.NetworkInterface) []string {
 			return []string{strconv.Itoa(int(deviceIndex(eni)))}
 		},
-		"instance-id":       func(eni *record.NetworkInterface) []string { return []string{eni.Interface.Attachment.InstanceId} },
+		"instance-id":       func(eni *record.NetworkInterface) []string { return given(eni.Interface.Attachment.InstanceId) },
 		"instance-owner-id": func(eni *record.NetworkInterface) []string { return []string{eni.Interface.Attachment.InstanceOwnerId} },
 		"status":            func(eni *record.NetworkInterface) []string { return []string{v.attachmentStatus(eni)} },
-		"host":              func(eni *record.NetworkInterface) []string { return []string{eni.Attached.Host} },
+		"host":              func(eni *record.NetworkInterface) []string { return given(hostOf(v.r, eni)) },
 		"target": func(eni *record.NetworkInterface) []string {
-			return []string{eni.Attached.Target, eni.Attached.Display}
+			a := api.Val(eni.Attached)
+			return present([]string{a.Target, a.Display})
 		},
 	} {
 		fields["attachment."+name] = func(eni *record.NetworkInterface) []string {
-			if eni.Attached == nil || eni.Interface.Attachment == nil {
+			if eni.Interface.Attachment == nil {
 				return nil
 			}
 			return of(eni)

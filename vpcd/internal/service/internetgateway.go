@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -138,7 +139,7 @@ func (s *Service) detachInternetGateway(ctx context.Context, caller Caller, req 
 			return &api.Error{
 				Code: "DependencyViolation", Field: "VpcId", BlockedBy: mapped,
 				Message: fmt.Sprintf("network %s has some mapped public address(es): %s; unmap them before detaching the gateway", req.VpcId, blockerNames(mapped)),
-				Hint:    "vpc eip disassociate, or vpc detach for what was attached with a public address",
+				Hint:    "vpc eip disassociate, or vpc detach for what was attached with a public address, or vpc nat rm",
 			}
 		}
 		next := *g
@@ -157,7 +158,7 @@ func mappedAddresses(r store.Reader, vpcID string) []api.Blocker {
 			continue
 		}
 		for _, a := range associationsOf(eni) {
-			b := api.Blocker{Kind: "eip", Id: a.AllocationId, Name: a.PublicIp, Detail: "on " + eni.Interface.NetworkInterfaceId}
+			b := api.Blocker{Kind: "eip", Id: a.AllocationId, Name: a.PublicIp, Detail: "on " + cmp.Or(eni.Nat, eni.Interface.NetworkInterfaceId)}
 			if a.AllocationId == "" {
 				b = api.Blocker{Kind: "eni", Id: eni.Interface.NetworkInterfaceId, Name: nameTag(eni.Interface.TagSet), Detail: "has " + a.PublicIp + " while it is attached"}
 			}

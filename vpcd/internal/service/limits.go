@@ -34,6 +34,11 @@ const (
 	limitLists       limitName = "prefix-lists"
 	limitGateways    limitName = "igws"
 	limitElastics    limitName = "eips"
+	limitPeerings    limitName = "peerings-per-vpc" // that are active
+	limitRequests    limitName = "peering-requests" // that wait for an answer
+	limitNats        limitName = "nat-gateways-per-zone"
+	limitNatElastics limitName = "eips-per-nat"
+	limitNatPrivate  limitName = "ips-per-nat"
 )
 
 // quota is a limit's default and the error that exceeding it gives.
@@ -68,6 +73,11 @@ var quotas = map[limitName]quota{
 	limitLists:       {100, "PrefixListLimitExceeded", "", 0},
 	limitGateways:    {5, "InternetGatewayLimitExceeded", "", 0},
 	limitElastics:    {5, "AddressLimitExceeded", "", 0},
+	limitPeerings:    {50, "ActiveVpcPeeringConnectionPerVpcLimitExceeded", "", 0},
+	limitRequests:    {25, "OutstandingVpcPeeringConnectionLimitExceeded", "VpcId", 0},
+	limitNats:        {5, "NatGatewayLimitExceeded", "SubnetId", 0},
+	limitNatElastics: {2, "AddressLimitExceeded", "AllocationIds", maxAddressesOfNat},
+	limitNatPrivate:  {8, "PrivateIpAddressLimitExceeded", "PrivateIpAddresses", maxAddressesOfNat},
 }
 
 // How far limits can be raised: for groups and tables as far as EC2's, for ACLs to what a
@@ -78,6 +88,8 @@ const (
 	maxEntriesOfAcl = 1000
 	// Prefix lists count with the most that they can have.
 	maxRoutesOfTable = 1000
+	// Each brings 55,000 connections to one destination.
+	maxAddressesOfNat = 8
 )
 
 // CheckLimit says whether a quota of that name can have that value: 0 or more,

@@ -22,8 +22,10 @@ type kind[T any] struct {
 	notFound     string
 	malformed    string
 	owner        func(T) string
-	idOf         func(T) string
-	tags         func(T) []api.Tag
+	// mine replaces owner for what has more than one.
+	mine func(T, Caller) bool
+	idOf func(T) string
+	tags func(T) []api.Tag
 	// ownName is the name of what has one of its own, nil where a tag has it.
 	ownName func(T) string
 }
@@ -95,6 +97,13 @@ var (
 		idOf:  func(v *record.Gateway) string { return v.Gateway.InternetGatewayId },
 		tags:  func(v *record.Gateway) []api.Tag { return v.Gateway.Tags },
 	}
+	natKind = kind[*record.NatGateway]{
+		keys: record.Nats, id: "nat-", resourceType: "natgateway", noun: "NAT gateway", field: "NatGatewayId",
+		notFound: "NatGatewayNotFound", malformed: "NatGatewayMalformed",
+		owner: func(v *record.NatGateway) string { return v.OwnerId },
+		idOf:  func(v *record.NatGateway) string { return v.Gateway.NatGatewayId },
+		tags:  func(v *record.NatGateway) []api.Tag { return v.Gateway.Tags },
+	}
 	elasticKind = kind[*record.Elastic]{
 		keys: record.Elastics, id: "eipalloc-", resourceType: "elastic-ip", noun: "allocation", field: "AllocationId",
 		// EC2 knows no other code for what cannot be an id here.
@@ -125,10 +134,21 @@ func (k kind[T]) getAs(r store.Reader, c Caller, id, field string) (T, error) {
 		return none, err
 	}
 	v, ok := store.Get[T](r, k.keys+id)
-	if !ok || k.owner(v) != c.Account {
-		return none, api.Errorf(k.notFound, field, "the %s ID '%s' does not exist; list those that do with the Describe action of its kind", k.noun, id)
+	if !ok || !k.belongs(v, c) {
+		return none, k.missing(id, field)
 	}
 	return v, nil
+}
+
+func (k kind[T]) missing(id, field string) error {
+	return api.Errorf(k.notFound, field, "the %s ID '%s' does not exist; list those that do with the Describe action of its kind", k.noun, id)
+}
+
+func (k kind[T]) belongs(v T, c Caller) bool {
+	if k.mine != nil {
+		return k.mine(v, c)
+	}
+	return k.owner(v) == c.Account
 }
 
 func (k kind[T]) checkID(id, field string) error {
@@ -145,7 +165,7 @@ func (k kind[T]) checkID(id, field string) error {
 func (k kind[T]) list(r store.Reader, c Caller) []T {
 	var out []T
 	for _, v := range store.List[T](r, k.keys) {
-		if k.owner(v) == c.Account {
+		if k.belongs(v, c) {
 			out = append(out, v)
 		}
 	}
@@ -214,6 +234,10 @@ func getList(r store.Reader, c Caller, id string) (*record.PrefixList, error) {
 
 func getGateway(r store.Reader, c Caller, id string) (*record.Gateway, error) {
 	return gatewayKind.get(r, c, id)
+}
+
+func getNat(r store.Reader, c Caller, id string) (*record.NatGateway, error) {
+	return natKind.get(r, c, id)
 }
 
 func getElastic(r store.Reader, c Caller, id string) (*record.Elastic, error) {

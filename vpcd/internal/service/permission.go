@@ -236,6 +236,7 @@ func addSource(p *api.IpPermission, r *api.SecurityGroupRule) {
 	if ref := r.ReferencedGroupInfo; ref != nil {
 		p.UserIdGroupPairs = append(p.UserIdGroupPairs, api.UserIdGroupPair{
 			GroupId: ref.GroupId, UserId: ref.UserId, Description: r.Description,
+			VpcId: ref.VpcId, VpcPeeringConnectionId: ref.VpcPeeringConnectionId, PeeringStatus: ref.PeeringStatus,
 		})
 		return
 	}

@@ -34,13 +34,15 @@ func (f flatPermission) given() bool { return f != flatPermission{} }
 // wantedRule is one rule a request names.
 type wantedRule struct {
 	permission
+	// ref is the group with its VPC, where the permission names one.
+	ref         *api.ReferencedSecurityGroup
 	description string
 	at          place // of the permission in the request
 }
 
 // ruleReader turns requests into wanted rules on behalf of one group.
 type ruleReader struct {
-	r      store.Reader
+	r      *store.Tx
 	caller Caller
 	group  *record.SecurityGroup
 	egress bool
@@ -99,9 +101,10 @@ func (rr ruleReader) permission(p *api.IpPermission, at place) ([]wantedRule, er
 	for i := range p.UserIdGroupPairs {
 		here := at.item("UserIdGroupPairs", i)
 		w := wantedRule{permission: base, description: p.UserIdGroupPairs[i].Description, at: here}
-		if w.group, err = rr.pair(&p.UserIdGroupPairs[i], here); err != nil {
+		if w.ref, err = rr.pair(&p.UserIdGroupPairs[i], here); err != nil {
 			return nil, err
 		}
+		w.group = w.ref.GroupId
 		out = append(out, w)
 	}
 	for i, l := range p.PrefixListIds {
@@ -180,27 +183,9 @@ func (rr ruleReader) flatGroup(f flatPermission) ([]wantedRule, error) {
 	out := make([]wantedRule, len(all))
 	for i, p := range all {
 		p.egress, p.group = rr.egress, id
-		out[i] = wantedRule{permission: p, at: field}
+		out[i] = wantedRule{permission: p, ref: rr.own(id), at: field}
 	}
 	return out, nil
-}
-
-// pair returns the id of the group that p names: one of the same VPC.
-func (rr ruleReader) pair(p *api.UserIdGroupPair, at place) (string, error) {
-	if err := rr.ownedBy(p.UserId, at.field("UserId")); err != nil {
-		return "", err
-	}
-	switch {
-	case p.VpcPeeringConnectionId != "":
-		return "", api.Errorf("UnsupportedOperation", at.field("VpcPeeringConnectionId"), "groups of a peered VPC cannot be referenced yet: name a group of %s", rr.group.Group.VpcId)
-	case p.VpcId != "" && p.VpcId != rr.group.Group.VpcId:
-		return "", rr.otherNetwork(at.field("VpcId"))
-	case p.GroupId != "":
-		return rr.referenced(p.GroupId, at.field("GroupId"))
-	case p.GroupName != "":
-		return rr.named(p.GroupName, at.field("GroupName"))
-	}
-	return "", api.Errorf("MissingParameter", at.field("GroupId"), "the request must contain the parameter GroupId or GroupName")
 }
 
 // prefixList checks that the list id can stand in a rule: it is the caller's,
@@ -217,18 +202,6 @@ func (rr ruleReader) ownedBy(owner, field string) error {
 		return nil
 	}
 	return api.Errorf("InvalidGroup.NotFound", field, "the security group does not exist in account %s: name one of your own", quote(owner))
-}
-
-// referenced checks that the group id can stand in a rule of rr.group.
-func (rr ruleReader) referenced(id, field string) (string, error) {
-	g, err := groupKind.getAs(rr.r, rr.caller, id, field)
-	if err != nil {
-		return "", err
-	}
-	if g.Group.VpcId != rr.group.Group.VpcId {
-		return "", rr.otherNetwork(field)
-	}
-	return id, nil
 }
 
 // named is referenced for a group that is given by its name. EC2 looks in the
@@ -266,7 +239,10 @@ func (rr ruleReader) single(in *api.SecurityGroupRuleRequest, at place) (wantedR
 	case in.CidrIpv4 != "":
 		w.cidr, err = parseRuleSource(in.CidrIpv4, at.field("CidrIpv4"))
 	default:
-		w.group, err = rr.referenced(in.ReferencedGroupId, at.field("ReferencedGroupId"))
+		// The only form that has no place for an account.
+		if w.ref, err = rr.referenced(in.ReferencedGroupId, rr.ownerOf(in.ReferencedGroupId), at.field("ReferencedGroupId"), ""); err == nil {
+			w.group = w.ref.GroupId
+		}
 	}
 	if err == nil {
 		err = checkText(w.description, at.field("Description"), "a rule's description")

@@ -14,6 +14,8 @@ const (
 	reapEvery = time.Minute
 	// A tombstone outlives the last host that could still ask for it by far.
 	tombstoneLife = time.Hour
+	// natMemory is how long a NAT gateway that has ended or failed is listed.
+	natMemory = time.Hour
 	// reapAtOnce keeps one round within one transaction.
 	reapAtOnce = 50
 )
@@ -36,7 +38,7 @@ func (s *Service) Run(ctx context.Context) error {
 
 // reap removes what every host has obeyed and that is old.
 func (s *Service) reap(ctx context.Context) error {
-	return errors.Join(s.reapTombstones(ctx), s.reapCuts(ctx))
+	return errors.Join(s.reapTombstones(ctx), s.reapCuts(ctx), s.reapPeerings(ctx), s.reapNats(ctx))
 }
 
 func (s *Service) reapCuts(ctx context.Context) error {

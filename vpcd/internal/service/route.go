@@ -58,15 +58,16 @@ func (d destination) find(table *record.RouteTable) int {
 	return slices.IndexFunc(table.Table.Routes, d.of)
 }
 
-// createRoute adds a route to an internet gateway. Codes: RouteAlreadyExists,
-// RouteLimitExceeded, those of the ids, InvalidParameterValue for a destination
-// inside the VPC and for a gateway that is not attached to it,
-// UnsupportedOperation for other targets.
+// createRoute adds a route to a gateway or an interface. Codes:
+// RouteAlreadyExists, RouteLimitExceeded, those of the ids, InvalidParameterValue
+// for a destination inside the VPC that the target cannot have and for a target
+// in another one, UnsupportedOperation for other targets.
 func (s *Service) createRoute(ctx context.Context, caller Caller, req *api.CreateRouteRequest) (*api.CreateRouteResult, int64, error) {
 	same := api.ReplaceRouteRequest{VpcEndpointId: req.VpcEndpointId, EgressOnlyInternetGatewayId: req.EgressOnlyInternetGatewayId, InstanceId: req.InstanceId,
 		NatGatewayId: req.NatGatewayId, TransitGatewayId: req.TransitGatewayId, LocalGatewayId: req.LocalGatewayId, CarrierGatewayId: req.CarrierGatewayId,
 		NetworkInterfaceId: req.NetworkInterfaceId, VpcPeeringConnectionId: req.VpcPeeringConnectionId, CoreNetworkArn: req.CoreNetworkArn, GatewayId: req.GatewayId}
-	if err := checkTarget(&same); err != nil {
+	t, err := checkTarget(&same)
+	if err != nil {
 		return nil, 0, err
 	}
 	to, err := parseDestination(req.DestinationCidrBlock, req.DestinationIpv6CidrBlock, req.DestinationPrefixListId)
@@ -74,15 +75,16 @@ func (s *Service) createRoute(ctx context.Context, caller Caller, req *api.Creat
 		return nil, 0, err
 	}
 	revision, err := s.editRoutes(ctx, caller, req.DryRun, req.RouteTableId, to, func(c *change, table *record.RouteTable) ([]api.Route, error) {
-		if err := c.checkRoute(table, to, req.GatewayId); err != nil {
+		t, err := c.checkRoute(table, to, t)
+		if err != nil {
 			return nil, err
 		}
 		if to.find(table) >= 0 {
 			return nil, api.Errorf("RouteAlreadyExists", to.field(), "the route identified by %s already exists in %s: replace it, or choose another destination", to, req.RouteTableId)
 		}
-		routes := slices.Concat(table.Table.Routes, []api.Route{{
-			DestinationCidrBlock: to.cidr, DestinationPrefixListId: to.list, GatewayId: req.GatewayId, Origin: api.RouteOriginCreateRoute,
-		}})
+		made := api.Route{DestinationCidrBlock: to.cidr, DestinationPrefixListId: to.list, Origin: api.RouteOriginCreateRoute}
+		t.into(&made)
+		routes := slices.Concat(table.Table.Routes, []api.Route{made})
 		return routes, c.checkLimit(limitRoutes, routeWeight(c.tx, routes))
 	})
 	if err != nil {
@@ -96,7 +98,8 @@ func (s *Service) createRoute(ctx context.Context, caller Caller, req *api.Creat
 // target, InvalidParameterValue where there is no such route, which is EC2's
 // code as well.
 func (s *Service) replaceRoute(ctx context.Context, caller Caller, req *api.ReplaceRouteRequest) (*api.ReplaceRouteResult, int64, error) {
-	if err := checkTarget(req); err != nil {
+	t, err := checkTarget(req)
+	if err != nil {
 		return nil, 0, err
 	}
 	to, err := parseDestination(req.DestinationCidrBlock, req.DestinationIpv6CidrBlock, req.DestinationPrefixListId)
@@ -104,23 +107,19 @@ func (s *Service) replaceRoute(ctx context.Context, caller Caller, req *api.Repl
 		return nil, 0, err
 	}
 	revision, err := s.editRoutes(ctx, caller, req.DryRun, req.RouteTableId, to, func(c *change, table *record.RouteTable) ([]api.Route, error) {
-		if !api.Val(req.LocalTarget) {
-			if err := c.checkRoute(table, to, req.GatewayId); err != nil {
-				return nil, err
-			}
+		t, err := c.checkRoute(table, to, t)
+		if err != nil {
+			return nil, err
 		}
 		i := to.find(table)
 		if i < 0 {
 			return nil, api.Errorf("InvalidParameterValue", to.field(), "there is no route defined for '%s' in the route table %s: use CreateRoute instead", to, req.RouteTableId)
 		}
 		routes := slices.Clone(table.Table.Routes)
-		routes[i].GatewayId = req.GatewayId
-		if api.Val(req.LocalTarget) {
-			if routes[i].Origin != api.RouteOriginCreateRouteTable {
-				return nil, api.Errorf("InvalidParameterValue", "LocalTarget", "the route to %s has not been a local one: local is the target of routes to the CIDRs of %s only", to, table.Table.VpcId)
-			}
-			routes[i].GatewayId = localTarget
+		if t.local && routes[i].Origin != api.RouteOriginCreateRouteTable {
+			return nil, api.Errorf("InvalidParameterValue", "LocalTarget", "the route to %s has not been a local one: local is the target of routes to the CIDRs of %s only", to, table.Table.VpcId)
 		}
+		t.into(&routes[i])
 		return routes, nil
 	})
 	return &api.ReplaceRouteResult{}, revision, err
@@ -169,56 +168,26 @@ func (s *Service) editRoutes(ctx context.Context, caller Caller, dryRun *bool, t
 	})
 }
 
-// checkTarget wants exactly one target, of a kind that is built.
-func checkTarget(req *api.ReplaceRouteRequest) error {
-	if err := unsupported(
-		param{"VpcEndpointId", req.VpcEndpointId != ""},
-		param{"EgressOnlyInternetGatewayId", req.EgressOnlyInternetGatewayId != ""},
-		param{"InstanceId", req.InstanceId != ""},
-		param{"NatGatewayId", req.NatGatewayId != ""},
-		param{"TransitGatewayId", req.TransitGatewayId != ""},
-		param{"LocalGatewayId", req.LocalGatewayId != ""},
-		param{"CarrierGatewayId", req.CarrierGatewayId != ""},
-		param{"NetworkInterfaceId", req.NetworkInterfaceId != ""},
-		param{"VpcPeeringConnectionId", req.VpcPeeringConnectionId != ""},
-		param{"CoreNetworkArn", req.CoreNetworkArn != ""},
-	); err != nil {
-		return err
-	}
-	switch local := api.Val(req.LocalTarget); {
-	case req.GatewayId == "" && !local:
-		return api.Errorf("MissingParameter", "GatewayId", "the request must contain exactly one target: GatewayId, the id of an internet gateway")
-	case req.GatewayId != "" && local:
-		return api.Errorf("InvalidParameterCombination", "LocalTarget", "a route has one target: set GatewayId or LocalTarget")
-	}
-	return nil
-}
-
 // ownLinkLocal is where AWS has services of its own; no route may lead there.
 var ownLinkLocal = netip.MustParsePrefix("169.254.168.0/22")
 
-// checkRoute says whether a table may have a route to this gateway. It does not
-// look at the routes that the table has.
-func (c *change) checkRoute(table *record.RouteTable, to destination, gatewayID string) error {
-	if to.cidr != "" {
-		if err := c.checkOutside(table, netip.MustParsePrefix(to.cidr)); err != nil {
-			return err
+// checkRoute says whether a table may have a route to this target, and answers
+// the target as the table has it. It does not look at the routes that the table
+// has.
+func (c *change) checkRoute(table *record.RouteTable, to destination, t target) (target, error) {
+	if to.cidr != "" && !t.local {
+		if err := c.checkDestination(table, netip.MustParsePrefix(to.cidr), t); err != nil {
+			return t, err
 		}
 	}
-	attached, err := routeGateway(c.tx, c.caller, table.Table.VpcId, gatewayID)
-	if err != nil {
-		return err
-	}
-	if !attached {
-		return otherNetwork("GatewayId", table, "network gateway", gatewayID)
-	}
-	return nil
+	return c.resolveTarget(table, t)
 }
 
-// checkOutside refuses what no gateway may take: a part of the VPC, which only
-// an interface or a NAT gateway could, and AWS's own addresses. A new CIDR of the
-// VPC changes its record, and so makes this run again.
-func (c *change) checkOutside(table *record.RouteTable, cidr netip.Prefix) error {
+// checkDestination refuses AWS's own addresses, and parts of the VPC: only an
+// interface or a NAT gateway may take one, and only a CIDR of the VPC or of one of
+// its subnets as a whole. A new CIDR of the VPC changes its record, and so makes
+// this run again; a subnet that goes leaves its route without traffic.
+func (c *change) checkDestination(table *record.RouteTable, cidr netip.Prefix, t target) error {
 	const field = "DestinationCidrBlock"
 	if ipam.Covers(ownLinkLocal, cidr) {
 		return api.Errorf("InvalidParameterValue", field, "the destination %s lies in %s, which is reserved: use another one", cidr, ownLinkLocal)
@@ -228,11 +197,24 @@ func (c *change) checkOutside(table *record.RouteTable, cidr netip.Prefix) error
 		return err
 	}
 	for _, own := range vpcPrefixes(vpc) {
-		if ipam.Covers(own, cidr) {
+		if !ipam.Covers(own, cidr) {
+			continue
+		}
+		if !t.inside() {
 			return api.Errorf("InvalidParameterValue", field, "route target is not supported: the destination CIDR block %s is equal to or more specific than %s of %s, and such a route can target only an interface, an instance or a NAT gateway", cidr, own, table.Table.VpcId)
+		}
+		if cidr != own && !isSubnet(c.tx.Peek(), table.Table.VpcId, cidr) {
+			return api.Errorf("InvalidParameterValue", field, "the destination CIDR block %s is more specific than %s of %s and is not the CIDR of a subnet: such a route has to take a subnet as a whole", cidr, own, table.Table.VpcId)
 		}
 	}
 	return nil
+}
+
+// isSubnet says whether a VPC has a subnet of exactly that CIDR.
+func isSubnet(r store.Reader, vpcID string, cidr netip.Prefix) bool {
+	return slices.ContainsFunc(inVpc(r, record.Subnets, vpcID, func(v *record.Subnet) string { return v.Subnet.VpcId }), func(v *record.Subnet) bool {
+		return v.Subnet.CidrBlock == cidr.String()
+	})
 }
 
 // routeWeight counts routes as the quota does: a prefix list as many times as it

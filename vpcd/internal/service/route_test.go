@@ -154,7 +154,7 @@ func TestReplaceRoutes(t *testing.T) {
 			{func(r *api.ReplaceRouteRequest) { r.DestinationCidrBlock = "10.0.0.0/16" }, "InvalidParameterValue", "DestinationCidrBlock"},
 			{func(r *api.ReplaceRouteRequest) { r.GatewayId = "local" }, "InvalidGatewayID.NotFound", "GatewayId"},
 			{func(r *api.ReplaceRouteRequest) { r.GatewayId = "" }, "MissingParameter", "GatewayId"},
-			{func(r *api.ReplaceRouteRequest) { r.GatewayId, r.NatGatewayId = "", "nat-00000000000000001" }, "UnsupportedOperation", "NatGatewayId"},
+			{func(r *api.ReplaceRouteRequest) { r.GatewayId, r.NatGatewayId = "", "nat-00000000000000001" }, "InvalidNatGatewayID.NotFound", "NatGatewayId"},
 		} {
 			req := &api.ReplaceRouteRequest{RouteTableId: table, DestinationCidrBlock: "0.0.0.0/0", GatewayId: testGateway}
 			row.edit(req)
@@ -202,8 +202,12 @@ func TestRouteRefusals(t *testing.T) {
 			{to("igw-0123456789abcdef0"), "InvalidGatewayID.NotFound", gateway},
 			{to("nat-0123456789abcdef0"), "InvalidGatewayID.NotFound", gateway},
 			{to("x\x00"), "InvalidGatewayID.NotFound", gateway},
-			{func(r *api.CreateRouteRequest) { r.NatGatewayId = "nat-0123456789abcdef0" }, "UnsupportedOperation", "NatGatewayId"},
-			{func(r *api.CreateRouteRequest) { r.NetworkInterfaceId = "eni-0123456789abcdef0" }, "UnsupportedOperation", "NetworkInterfaceId"},
+			{func(r *api.CreateRouteRequest) { r.NatGatewayId = "nat-0123456789abcdef0" }, "InvalidParameterCombination", "NatGatewayId"},
+			{func(r *api.CreateRouteRequest) { r.NetworkInterfaceId = "eni-0123456789abcdef0" }, "InvalidParameterCombination", "NetworkInterfaceId"},
+			{func(r *api.CreateRouteRequest) { r.GatewayId, r.NatGatewayId = "", "nat-0123456789abcdef0" }, "InvalidNatGatewayID.NotFound", "NatGatewayId"},
+			{func(r *api.CreateRouteRequest) { r.GatewayId, r.NatGatewayId = "", "nat-1" }, "NatGatewayMalformed", "NatGatewayId"},
+			{func(r *api.CreateRouteRequest) { r.GatewayId, r.NetworkInterfaceId = "", "eni-0123456789abcdef0" }, "InvalidNetworkInterfaceID.NotFound", "NetworkInterfaceId"},
+			{func(r *api.CreateRouteRequest) { r.GatewayId, r.InstanceId = "", "i-0123456789abcdef0" }, "InvalidInstanceID.NotFound", "InstanceId"},
 			{func(r *api.CreateRouteRequest) { r.CoreNetworkArn = "x" }, "UnsupportedOperation", "CoreNetworkArn"},
 			{func(r *api.CreateRouteRequest) { r.RouteTableId = "rtb-0123456789abcdef0" }, "InvalidRouteTableID.NotFound", "RouteTableId"},
 		} {

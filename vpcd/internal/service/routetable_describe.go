@@ -15,7 +15,7 @@ func (s *Service) tableShape(r store.Reader, table *record.RouteTable) *api.Rout
 	shape := table.Table
 	shape.Routes = slices.Clone(table.Table.Routes)
 	for i := range shape.Routes {
-		shape.Routes[i].State = routeState(r, &shape, &shape.Routes[i])
+		shownRoute(r, &shape, &shape.Routes[i])
 	}
 	return &shape
 }

@@ -99,7 +99,8 @@ func (c *change) addGroup(vpc *record.Vpc, name, description string, tags []api.
 	if err != nil {
 		return nil, err
 	}
-	g.Rules = []api.SecurityGroupRule{c.newRule(g, permission{egress: true, protocol: anyProtocol, from: anyPort, to: anyPort, cidr: allIPv4}, "", nil)}
+	world := permission{egress: true, protocol: anyProtocol, from: anyPort, to: anyPort, cidr: allIPv4}
+	g.Rules = []api.SecurityGroupRule{c.newRule(g, wantedRule{permission: world}, nil)}
 	c.tx.Put(record.Groups+g.Group.GroupId, g)
 	return g, nil
 }
@@ -115,7 +116,8 @@ func (c *change) newDefaultGroup(vpc *record.Vpc) (*record.SecurityGroup, error)
 	own, world := all, all
 	own.group = g.Group.GroupId
 	world.egress, world.cidr = true, allIPv4
-	g.Rules = []api.SecurityGroupRule{c.newRule(g, own, "", nil), c.newRule(g, world, "", nil)}
+	self := &api.ReferencedSecurityGroup{GroupId: own.group, UserId: g.Group.OwnerId}
+	g.Rules = []api.SecurityGroupRule{c.newRule(g, wantedRule{permission: own, ref: self}, nil), c.newRule(g, wantedRule{permission: world}, nil)}
 	c.tx.Put(record.Groups+g.Group.GroupId, g)
 	return g, nil
 }
@@ -136,26 +138,23 @@ func (c *change) newGroup(vpc *record.Vpc, name, description string, tags []api.
 }
 
 // newRule makes a rule with a fresh id; the caller puts it into the group.
-func (c *change) newRule(g *record.SecurityGroup, p permission, description string, tags []api.Tag) api.SecurityGroupRule {
+func (c *change) newRule(g *record.SecurityGroup, w wantedRule, tags []api.Tag) api.SecurityGroupRule {
 	r := api.SecurityGroupRule{
 		SecurityGroupRuleId: c.newID(ruleIDPrefix),
 		GroupId:             g.Group.GroupId, GroupOwnerId: g.Group.OwnerId,
-		Description: description, Tags: tags,
+		Description: w.description, Tags: tags,
 	}
-	setPermission(&r, p, g.Group.OwnerId)
+	setPermission(&r, w)
 	return r
 }
 
-// setPermission writes p into a rule. owner is the account of the group; a
-// referenced group is of the same one.
-func setPermission(r *api.SecurityGroupRule, p permission, owner string) {
+// setPermission writes what is wanted into a rule, but for the description.
+func setPermission(r *api.SecurityGroupRule, w wantedRule) {
+	p := w.permission
 	r.IsEgress = api.Ptr(p.egress)
 	r.IpProtocol = p.protocol
 	r.FromPort, r.ToPort = api.Ptr(p.from), api.Ptr(p.to)
-	r.CidrIpv4, r.PrefixListId, r.ReferencedGroupInfo = p.cidr, p.list, nil
-	if p.group != "" {
-		r.ReferencedGroupInfo = &api.ReferencedSecurityGroup{GroupId: p.group, UserId: owner}
-	}
+	r.CidrIpv4, r.PrefixListId, r.ReferencedGroupInfo = p.cidr, p.list, w.ref
 }
 
 // groupNamed finds a group of a VPC by its name.
@@ -197,7 +196,7 @@ func (s *Service) deleteSecurityGroup(ctx context.Context, who Caller, in *api.D
 		if g.Group.GroupName == defaultGroupName {
 			return api.Errorf("CannotDelete", "GroupId", "the specified group %s is the default group of %s: it is deleted with its VPC; revoke its rules instead", g.Group.GroupId, g.Group.VpcId)
 		}
-		if users := groupUsers(c.tx, g.Group.GroupId); len(users) > 0 {
+		if users := groupUsers(c.tx, g); len(users) > 0 {
 			return &api.Error{
 				Code: "DependencyViolation", Field: "GroupId", BlockedBy: users,
 				Message: "resource " + g.Group.GroupId + " has a dependent object: " + blockerIDs(users),
@@ -213,10 +212,11 @@ func (s *Service) deleteSecurityGroup(ctx context.Context, who Caller, in *api.D
 	return &api.DeleteSecurityGroupResult{}, revision, nil
 }
 
-// groupUsers are the interfaces that have a group and the other groups whose
-// rules name it. Listing guards both collections, so no user appears between
+// groupUsers are the interfaces that have a group and the other groups of its VPC
+// whose rules name it: those of peered VPCs become stale, as in EC2. Listing guards both collections, so no user appears between
 // this look and the deletion.
-func groupUsers(r store.Reader, id string) []api.Blocker {
+func groupUsers(r store.Reader, used *record.SecurityGroup) []api.Blocker {
+	id := used.Group.GroupId
 	var out []api.Blocker
 	for _, eni := range store.List[*record.NetworkInterface](r, record.Interfaces) {
 		if slices.ContainsFunc(eni.Interface.Groups, func(g api.GroupIdentifier) bool { return g.GroupId == id }) {
@@ -224,7 +224,7 @@ func groupUsers(r store.Reader, id string) []api.Blocker {
 		}
 	}
 	for _, g := range store.List[*record.SecurityGroup](r, record.Groups) {
-		if g.Group.GroupId == id {
+		if g.Group.GroupId == id || g.Group.VpcId != used.Group.VpcId {
 			continue
 		}
 		if rules := rulesNaming(g, id); len(rules) > 0 {
@@ -247,6 +247,9 @@ func rulesNaming(g *record.SecurityGroup, id string) []string {
 
 // interfaceBlocker names an interface with the workload that has it.
 func interfaceBlocker(eni *record.NetworkInterface) api.Blocker {
+	if eni.Nat != "" {
+		return api.Blocker{Kind: "nat", Id: eni.Nat}
+	}
 	b := api.Blocker{Kind: "eni", Id: eni.Interface.NetworkInterfaceId, Name: nameTag(eni.Interface.TagSet)}
 	if eni.Attached != nil {
 		b.Detail = cmp.Or(eni.Attached.Display, eni.Attached.Target)

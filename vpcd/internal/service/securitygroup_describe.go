@@ -7,6 +7,7 @@ import (
 
 	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/internal/record"
+	"github.com/vpcfabric/vpc/vpcd/internal/store"
 )
 
 // describeSecurityGroups answers in order of ids. Names and filters narrow the
@@ -31,7 +32,7 @@ func (s *Service) describeSecurityGroups(_ context.Context, who Caller, in *api.
 	}
 	res := &api.DescribeSecurityGroupsResult{NextToken: next}
 	for _, g := range groups {
-		res.SecurityGroups = append(res.SecurityGroups, describedGroup(g))
+		res.SecurityGroups = append(res.SecurityGroups, s.describedGroup(v.r, g))
 	}
 	return res, v.revision(), nil
 }
@@ -51,10 +52,11 @@ func groupsNamed(groups []*record.SecurityGroup, names []string) ([]*record.Secu
 }
 
 // describedGroup is the group with its rules in EC2's grouped form.
-func describedGroup(g *record.SecurityGroup) api.SecurityGroup {
+func (s *Service) describedGroup(r store.Reader, g *record.SecurityGroup) api.SecurityGroup {
 	out := g.Group
-	out.IpPermissions = permissionsOf(g.Rules, false)
-	out.IpPermissionsEgress = permissionsOf(g.Rules, true)
+	rules := s.shownRules(r, g)
+	out.IpPermissions = permissionsOf(rules, false)
+	out.IpPermissionsEgress = permissionsOf(rules, true)
 	return out
 }
 
@@ -132,8 +134,9 @@ func (s *Service) describeSecurityGroupRules(_ context.Context, who Caller, in *
 	v := s.view(who)
 	var rules []*api.SecurityGroupRule
 	for _, g := range groupKind.list(v.r, who) {
-		for i := range g.Rules {
-			rules = append(rules, &g.Rules[i])
+		shown := s.shownRules(v.r, g)
+		for i := range shown {
+			rules = append(rules, &shown[i])
 		}
 	}
 	rules, err := rulesWithIDs(rules, in.SecurityGroupRuleIds)

@@ -62,9 +62,13 @@ func (s *Service) authorize(ctx context.Context, who Caller, dryRun *bool, in *r
 		}
 		added = make([]api.SecurityGroupRule, len(wanted))
 		for i, w := range wanted {
-			added[i] = c.newRule(g, w.permission, w.description, tags)
+			added[i] = c.newRule(g, w, tags)
 		}
-		return c.putRules(g, slices.Concat(g.Rules, added), wanted)
+		if err := c.putRules(g, slices.Concat(g.Rules, added), wanted); err != nil {
+			return err
+		}
+		added = s.shownRules(c.tx.Peek(), &record.SecurityGroup{Group: g.Group, Rules: added})
+		return nil
 	})
 	if err != nil {
 		return nil, 0, err
@@ -187,7 +191,7 @@ func (s *Service) revoke(ctx context.Context, who Caller, dryRun *bool, in *rule
 			if !api.Val(vpc.Vpc.IsDefault) {
 				return noSuchPermission(g, missing[0])
 			}
-			out.unknown = unmatched(g, missing)
+			out.unknown = unmatched(missing)
 		}
 		out.rules = slices.Sorted(maps.Keys(gone))
 		next := *g
@@ -273,11 +277,11 @@ func noSuchPermission(g *record.SecurityGroup, w wantedRule) error {
 }
 
 // unmatched is the answer for permissions that match no rule.
-func unmatched(g *record.SecurityGroup, missing []wantedRule) []api.IpPermission {
+func unmatched(missing []wantedRule) []api.IpPermission {
 	out := make([]api.IpPermission, len(missing))
 	for i, w := range missing {
 		var r api.SecurityGroupRule
-		setPermission(&r, w.permission, g.Group.OwnerId)
+		setPermission(&r, w)
 		out[i] = newIpPermission(w.permission)
 		addSource(&out[i], &r)
 	}
@@ -334,7 +338,7 @@ func (c *change) modifyRule(g *record.SecurityGroup, rules []api.SecurityGroupRu
 	if err != nil {
 		return wantedRule{}, err
 	}
-	setPermission(&rules[i], w.permission, g.Group.OwnerId)
+	setPermission(&rules[i], w)
 	rules[i].Description = w.description
 	return w, nil
 }

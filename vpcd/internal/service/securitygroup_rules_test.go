@@ -90,7 +90,7 @@ func TestRuleRefusals(t *testing.T) {
 		"IPv6 as CidrIp":    {perms(tcp(80, "::/0")), "InvalidParameterValue", "IpPermissions.0.IpRanges.0.CidrIp"},
 		"IPv6":              {perms(api.IpPermission{IpProtocol: "-1", Ipv6Ranges: []api.Ipv6Range{{CidrIpv6: "::/0"}}}), "UnsupportedOperation", "IpPermissions.0.Ipv6Ranges"},
 		"prefix list":       {perms(api.IpPermission{IpProtocol: "-1", PrefixListIds: []api.PrefixListId{{PrefixListId: "pl-00000000"}}}), "InvalidPrefixListID.NotFound", "IpPermissions.0.PrefixListIds.0.PrefixListId"},
-		"peering":           {perms(pair(api.UserIdGroupPair{GroupId: web, VpcPeeringConnectionId: "pcx-00000000"})), "UnsupportedOperation", "IpPermissions.0.UserIdGroupPairs.0.VpcPeeringConnectionId"},
+		"peering":           {perms(pair(api.UserIdGroupPair{GroupId: web, VpcPeeringConnectionId: "pcx-00000000"})), "InvalidVpcPeeringConnectionID.NotFound", "IpPermissions.0.UserIdGroupPairs.0.VpcPeeringConnectionId"},
 		"pair empty":        {perms(pair(api.UserIdGroupPair{})), "MissingParameter", "IpPermissions.0.UserIdGroupPairs.0.GroupId"},
 		"pair unknown":      {perms(fromGroups("sg-00000000")), "InvalidGroup.NotFound", "IpPermissions.0.UserIdGroupPairs.0.GroupId"},
 		"pair malformed":    {perms(fromGroups("sg")), "InvalidGroupId.Malformed", "IpPermissions.0.UserIdGroupPairs.0.GroupId"},

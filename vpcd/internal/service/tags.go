@@ -176,7 +176,9 @@ var taggedKinds = []taggedKind{
 	taggedOf(aclKind, func(v *record.NetworkAcl, t []api.Tag) { v.Acl.Tags = t }),
 	taggedOf(listKind, func(v *record.PrefixList, t []api.Tag) { v.List.Tags = t }),
 	taggedOf(gatewayKind, func(v *record.Gateway, t []api.Tag) { v.Gateway.Tags = t }),
+	taggedOf(natKind, func(v *record.NatGateway, t []api.Tag) { v.Gateway.Tags = t }),
 	taggedOf(elasticKind, func(v *record.Elastic, t []api.Tag) { v.Address.Tags = t }),
+	{prefix: peeringKind.id, get: getTaggedPeering, list: listTaggedPeerings},
 	taggedOf(instanceKind, func(v *record.Instance, t []api.Tag) { v.Tags = t }),
 	{prefix: ruleIDPrefix, get: getTaggedRule, list: listTaggedRules},
 }

@@ -18,7 +18,7 @@ import (
 // name. A prefix list has one, and its actions have UniqueName themselves.
 var uniqueKinds = []string{
 	vpcKind.resourceType, subnetKind.resourceType, interfaceKind.resourceType, aclKind.resourceType, tableKind.resourceType,
-	gatewayKind.resourceType, elasticKind.resourceType,
+	gatewayKind.resourceType, elasticKind.resourceType, natKind.resourceType, peeringKind.resourceType,
 }
 
 // uniqueName is the name that must be free for what a create call makes, ""
@@ -102,8 +102,16 @@ func (c *change) renameFree(resources []tagged, tags []api.Tag) error {
 		return nameFree(c, vpcKind, name, r.id, anyOf)
 	case gatewayKind.resourceType:
 		return nameFree(c, gatewayKind, name, r.id, anyOf)
+	case natKind.resourceType:
+		v, err := getNat(c.tx, c.caller, r.id)
+		if err != nil {
+			return err
+		}
+		return nameFree(c, natKind, name, r.id, natsOfVpc(v.Gateway.VpcId))
 	case elasticKind.resourceType:
 		return nameFree(c, elasticKind, name, r.id, anyOf)
+	case peeringKind.resourceType:
+		return c.peeringNameFree(name, r.id)
 	case subnetKind.resourceType:
 		v, err := getSubnet(c.tx, c.caller, r.id)
 		if err != nil {

@@ -158,6 +158,9 @@ func (s *Service) deleteVpc(ctx context.Context, caller Caller, req *api.DeleteV
 				Hint:    "vpc delete " + req.VpcId + " --cascade --dry-run",
 			}
 		}
+		if err := c.unpeer(req.VpcId); err != nil {
+			return err
+		}
 		inside.remove(c)
 		c.tx.Delete(record.Vpcs + req.VpcId)
 		c.tx.Delete(record.Guards + req.VpcId)
@@ -174,6 +177,7 @@ type content struct {
 	groups  []*record.SecurityGroup
 	tables  []*record.RouteTable
 	acls    []*record.NetworkAcl
+	nats    []*record.NatGateway // alive
 	// gateway is nil for none.
 	gateway *record.Gateway
 }
@@ -181,7 +185,7 @@ type content struct {
 func contentOf(r store.Reader, vpcID string) content {
 	gateway, _ := gatewayOf(r, vpcID)
 	return content{
-		gateway: gateway,
+		gateway: gateway, nats: natsOf(r, vpcID),
 		subnets: inVpc(r, record.Subnets, vpcID, func(v *record.Subnet) string { return v.Subnet.VpcId }),
 		groups:  inVpc(r, record.Groups, vpcID, func(v *record.SecurityGroup) string { return v.Group.VpcId }),
 		tables:  inVpc(r, record.Tables, vpcID, func(v *record.RouteTable) string { return v.Table.VpcId }),
@@ -204,6 +208,9 @@ func (in content) blockers(r store.Reader) []api.Blocker {
 	var out []api.Blocker
 	for _, v := range in.subnets {
 		out = append(out, subnetBlocker(r, v))
+	}
+	for _, v := range in.nats {
+		out = append(out, natBlocker(v))
 	}
 	for _, v := range in.groups {
 		if v.Group.GroupName != defaultGroupName {

@@ -91,6 +91,9 @@ func (c *change) checkNewCIDR(vpc *record.Vpc, cidr netip.Prefix) error {
 	if other, overlap := ipam.FirstOverlap(cidr, slices.Values(have)); overlap {
 		return api.Errorf("InvalidVpc.Range", "CidrBlock", "the CIDR '%s' overlaps %s of %s; use another range", cidr, other, vpc.Vpc.VpcId)
 	}
+	if err := c.checkPeers(vpc, cidr); err != nil {
+		return err
+	}
 	if c.strictCIDRs {
 		if err := ipam.RestrictedAssociation(have, cidr); err != nil {
 			return cidrError(err, "InvalidVpc.Range")

@@ -83,9 +83,9 @@ func (s *session) confirm(o object, plan []step) error {
 }
 
 // cascade lists the deletes in the order in which none is in another's way:
-// workloads, ENIs, rules that name groups, groups, subnets, network ACLs, route
-// tables, and the internet gateway, whose addresses are off it by then. Elastic IPs
-// stay the account's.
+// workloads, NAT gateways, ENIs, rules that name groups, groups, subnets, network
+// ACLs, route tables, the internet gateway, whose addresses are off it by then, and
+// peerings. Elastic IPs stay the account's.
 func (s *session) cascade(o object) ([]step, error) {
 	f, err := s.forest()
 	if err != nil {
@@ -96,6 +96,9 @@ func (s *session) cascade(o object) ([]step, error) {
 	for i := range f.NetworkInterfaces {
 		e := &f.NetworkInterfaces[i]
 		it := eniObject(e)
+		if api.Val(e.RequesterManaged) {
+			continue
+		}
 		if e.Attachment != nil {
 			detach = append(detach, s.detachStep(it, workloadOf(e, workloads)))
 		}
@@ -107,7 +110,8 @@ func (s *session) cascade(o object) ([]step, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := append(append(detach, enis...), rules...)
+	plan := append(detach, s.natSteps(f.NatGateways)...)
+	plan = append(append(plan, enis...), rules...)
 	for i := range f.SecurityGroups {
 		if g := &f.SecurityGroups[i]; g.GroupName != defaultGroup {
 			plan = append(plan, deleteStep(groupObject(g), s.deleteGroup))
@@ -133,7 +137,37 @@ func (s *session) cascade(o object) ([]step, error) {
 			return err
 		}}, deleteStep(it, s.deleteGateway))
 	}
-	return plan, nil
+	return append(plan, s.peeringSteps(f.VpcPeeringConnections, o)...), nil
+}
+
+// peeringSteps end the peerings of a VPC. What another account asks for has to be
+// declined.
+func (s *session) peeringSteps(peerings []api.VpcPeeringConnection, vpc object) []step {
+	var out []step
+	for i := range peerings {
+		p := &peerings[i]
+		it := peeringObject(p)
+		if p.Status.Code == api.VpcPeeringConnectionStateReasonCodeActive || p.RequesterVpcInfo.VpcId == vpc.id || p.RequesterVpcInfo.OwnerId == p.AccepterVpcInfo.OwnerId {
+			out = append(out, deleteStep(it, s.deletePeering))
+			continue
+		}
+		out = append(out, step{"reject " + it.String(), func() error {
+			_, err := s.rejectPeering(it)
+			return err
+		}})
+	}
+	return out
+}
+
+// natSteps delete the NAT gateways that are still there.
+func (s *session) natSteps(nats []api.NatGateway) []step {
+	var out []step
+	for i := range nats {
+		if n := &nats[i]; natLives(n) {
+			out = append(out, deleteStep(natObject(n), s.deleteNat))
+		}
+	}
+	return out
 }
 
 func deleteStep(o object, del func(object) (any, error)) step {

@@ -64,7 +64,7 @@ func (d *daemon) routes(req any) (any, *api.Error) {
 	case *api.CreateRouteRequest:
 		t := at(r.RouteTableId)
 		t.Routes = append(slices.Clone(t.Routes), api.Route{DestinationCidrBlock: r.DestinationCidrBlock,
-			DestinationPrefixListId: r.DestinationPrefixListId, GatewayId: r.GatewayId, State: "active"})
+			DestinationPrefixListId: r.DestinationPrefixListId, GatewayId: r.GatewayId, NatGatewayId: r.NatGatewayId, NetworkInterfaceId: r.NetworkInterfaceId, InstanceId: r.InstanceId, VpcPeeringConnectionId: r.VpcPeeringConnectionId, State: "active"})
 		return &api.CreateRouteResult{Return: api.Ptr(true)}, nil
 	case *api.DeleteRouteRequest:
 		t := at(r.RouteTableId)

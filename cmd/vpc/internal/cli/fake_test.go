@@ -47,11 +47,16 @@ type daemon struct {
 	tables    []api.RouteTable
 	gateways  []api.InternetGateway
 	elastics  []api.Address
-	tags      []api.TagDescription
-	hosts     []api.Host
-	drifts    []api.Drift
-	drops     []api.Drop
-	hits      []api.RuleHit
+	peerings  []api.VpcPeeringConnection
+	stale     []api.StaleSecurityGroup
+	nats      []api.NatGateway
+	// natPending is how many times a NAT gateway says that it is pending.
+	natPending int
+	tags       []api.TagDescription
+	hosts      []api.Host
+	drifts     []api.Drift
+	drops      []api.Drop
+	hits       []api.RuleHit
 	// flows is how many tracked flows any rules have; a cut ends them.
 	flows      int64
 	statistics []api.NetworkInterfaceStatistics
@@ -130,6 +135,12 @@ func (d *daemon) answer(name string, req any) (any, *api.Error) {
 		return res, refused
 	}
 	if res, refused := d.gateway(req); res != nil || refused != nil {
+		return res, refused
+	}
+	if res, refused := d.peering(req); res != nil || refused != nil {
+		return res, refused
+	}
+	if res, refused := d.nat(req); res != nil || refused != nil {
 		return res, refused
 	}
 	if res, refused := d.prefixList(req); res != nil || refused != nil {
@@ -259,7 +270,10 @@ func (d *daemon) addRules(groupID string, egress bool, all []api.IpPermission) (
 		rule.PrefixListId = ""
 		for _, g := range p.UserIdGroupPairs {
 			rule.SecurityGroupRuleId, rule.CidrIpv4 = d.id("sgr-"), ""
-			rule.ReferencedGroupInfo = &api.ReferencedSecurityGroup{GroupId: g.GroupId}
+			rule.ReferencedGroupInfo = &api.ReferencedSecurityGroup{GroupId: g.GroupId, UserId: g.UserId}
+			if g.UserId != "" {
+				rule.GroupOwnerId = "000000000001"
+			}
 			out = append(out, rule)
 		}
 	}

@@ -69,12 +69,19 @@ var (
 		list: "vpc pl list", idFilter: "prefix-list-id", nameFilter: "prefix-list-name", anywhere: true, find: findLists}
 	igwNoun = &noun{word: "igw", prefix: "igw-", resource: "internet-gateway", code: "InvalidInternetGatewayID",
 		list: "vpc igw list", idFilter: "internet-gateway-id", nameFilter: "tag:Name", anywhere: true, find: findGateways}
+	natNoun = &noun{word: "nat", prefix: "nat-", resource: "natgateway", code: "InvalidNatGatewayID",
+		list: "vpc nat list", idFilter: "nat-gateway-id", nameFilter: "tag:Name", find: findNats}
 	eipNoun = &noun{word: "eip", prefix: "eipalloc-", resource: "elastic-ip", code: "InvalidAllocationID",
 		list: "vpc eip list", idFilter: "allocation-id", nameFilter: "tag:Name", anywhere: true, find: findElastics}
+	pcxNoun = &noun{word: pcxWord, prefix: "pcx-", resource: "vpc-peering-connection", code: "InvalidVpcPeeringConnectionID",
+		list: "vpc peering list", idFilter: "vpc-peering-connection-id", nameFilter: "tag:Name", anywhere: true, find: findPeerings}
 )
 
+// pcxWord is what a peering is called; routes say pcx, as EC2's ids do.
+const pcxWord = "peering"
+
 // nouns is every noun a tag can sit on.
-var nouns = []*noun{vpcNoun, subnetNoun, eniNoun, sgNoun, rtNoun, aclNoun, plNoun, igwNoun, eipNoun}
+var nouns = []*noun{vpcNoun, subnetNoun, eniNoun, sgNoun, rtNoun, aclNoun, plNoun, igwNoun, natNoun, eipNoun, pcxNoun}
 
 // objects makes the objects of a Describe's list.
 func objects[T any](items []T, of func(*T) object) []object {

@@ -34,12 +34,22 @@ func wayOut(t *api.RouteTable) string {
 	return ""
 }
 
-// gatewayNames maps the gateways of the forest to their names.
-func (f *forest) gatewayNames() map[string]string {
+// targetNames maps what routes can lead to in the forest, by id.
+func (f *forest) targetNames() map[string]string {
 	out := map[string]string{}
 	for i := range f.InternetGateways {
 		g := &f.InternetGateways[i]
 		out[g.InternetGatewayId] = nameOf(g.Tags)
+	}
+	for i := range f.VpcPeeringConnections {
+		p := &f.VpcPeeringConnections[i]
+		out[p.VpcPeeringConnectionId] = nameOf(p.Tags)
+	}
+	for i := range f.NatGateways {
+		out[f.NatGateways[i].NatGatewayId] = nameOf(f.NatGateways[i].Tags)
+	}
+	for i := range f.NetworkInterfaces {
+		out[f.NetworkInterfaces[i].NetworkInterfaceId] = nameOf(f.NetworkInterfaces[i].TagSet)
 	}
 	return out
 }
@@ -52,7 +62,7 @@ func (f *forest) reach(n *api.Subnet) string {
 	}
 	name := tableObject(t).short()
 	if id := wayOut(t); id != "" {
-		return fmt.Sprintf(" public (rt %s, igw %s)", name, firstOf(f.gatewayNames()[id], id))
+		return fmt.Sprintf(" public (rt %s, igw %s)", name, firstOf(f.targetNames()[id], id))
 	}
 	return fmt.Sprintf(" private (rt %s)", name)
 }

@@ -17,7 +17,7 @@ import (
 func TestCommandLines(t *testing.T) {
 	refuseLines(t, []badLine{
 		{[]string{"frobnicate"}, 2, `unknown command "frobnicate" for "vpc"`},
-		{[]string{"nat", "add", "main"}, 2, "unknown command"},
+		{[]string{"vpn", "add", "main"}, 2, "unknown command"},
 		{[]string{"subnte"}, 2, "Try: vpc subnet"},
 		{[]string{"subnet"}, 2, "which command?"},
 		{[]string{"subnet", "adn"}, 2, "unknown command"},

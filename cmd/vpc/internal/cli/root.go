@@ -43,7 +43,7 @@ func (s *session) root() *cobra.Command {
 	s.globalFlags(root)
 	root.AddCommand(s.vpcCommands()...)
 	root.AddCommand(s.cidrCommand(), s.subnetCommand(), s.attachCommand(), s.detachCommand(), s.eniCommand(),
-		s.sgCommand(), s.tagCommand(), s.rtCommand(), s.routeCommand(), s.aclCommand(), s.plCommand(), s.igwCommand(), s.eipCommand(), s.azCommand(), s.limitsCommand(),
+		s.sgCommand(), s.tagCommand(), s.rtCommand(), s.routeCommand(), s.aclCommand(), s.plCommand(), s.igwCommand(), s.natCommand(), s.eipCommand(), s.peeringCommand(), s.azCommand(), s.limitsCommand(),
 		s.dropsCommand(), s.statusCommand(), s.verifyCommand(), s.treeCommand(), s.doctorCommand(),
 		s.accessKeyCommand(), s.envCommand(), s.hostCommand(), s.completionCommand(), s.versionCommand(), s.genCommand())
 	root.InitDefaultHelpCmd()

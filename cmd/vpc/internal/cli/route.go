@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,8 +10,8 @@ import (
 )
 
 func (s *session) routeCommand() *cobra.Command {
-	add := s.routeEdit("add", "Add a route", "vpc route add public 0.0.0.0/0 --to igw:main\nvpc route add public pl:office --to igw:main", s.addRoute)
-	set := s.routeEdit("set", "Give a route another target", "vpc route set public 0.0.0.0/0 --to igw:other\nvpc route set public 10.0.0.0/16 --to local", s.setRoute)
+	add := s.routeEdit("add", "Add a route", "vpc route add public 0.0.0.0/0 --to igw:main\nvpc route add private 0.0.0.0/0 --to nat:egress\nvpc route add public pl:office --to eni:firewall\nvpc route add private 10.9.0.0/16 --to pcx:prod-dev", s.addRoute)
+	set := s.routeEdit("set", "Give a route another target", "vpc route set public 0.0.0.0/0 --to igw:other\nvpc route set private 0.0.0.0/0 --to nat:egress\nvpc route set public 10.0.0.0/16 --to local", s.setRoute)
 	rm := verb("rm TABLE DESTINATION…", "Remove routes", "vpc route rm public 0.0.0.0/0", args(2, anyNumber),
 		func(_ *cobra.Command, a []string) error {
 			var all []func() error
@@ -54,44 +53,8 @@ func (s *session) destination(text string) (destination, error) {
 	return destination{cidr4: end.cidr4, cidr6: end.cidr6}, nil
 }
 
-// Targets that a route can name, by the word before the colon.
-const (
-	toGateway   = "igw"
-	toLocal     = "local"
-	toBlackhole = "blackhole"
-)
-
-// laterTargets are EC2's targets that are not built.
-var laterTargets = map[string]string{"nat": "NAT gateways", "eni": "network interfaces", "i": "instances", "pcx": "peering connections", "eigw": "egress-only internet gateways",
-	"tgw": "transit gateways", "vpce": "endpoints", "vgw": "virtual private gateways"}
-
-// target reads --to in the VPC of the table: the id of a gateway, or local.
-func (s *session) target(text, vpcID string) (gateway string, local bool, err error) {
-	kind, ref, _ := strings.Cut(text, ":")
-	if ref == "" && strings.Contains(text, "-") {
-		kind, ref = text[:strings.IndexByte(text, '-')], text
-	}
-	switch {
-	case text == "":
-		return "", false, usagef("--to what? igw:NAME, or local")
-	case text == toLocal:
-		return "", true, nil
-	case text == toBlackhole:
-		e := refusef("--to", "a route cannot be made a blackhole: it becomes one when its target is gone")
-		explain(e).Hint = "remove the route, or deny the traffic with vpc acl rule add"
-		return "", false, e
-	case kind == toGateway && ref != "":
-		o, err := s.resolve(igwNoun, ref, vpcID)
-		return o.id, false, err
-	case laterTargets[kind] != "":
-		return "", false, &failure{exit: api.ExitRefused, refusal: api.Error{Code: "UnsupportedOperation", Field: "--to",
-			Message: fmt.Sprintf("%s: routes to %s are not built yet", text, laterTargets[kind])}}
-	}
-	return "", false, usagef("--to %s: want igw:NAME, or local", text)
-}
-
 // routeEdit is add or set.
-func (s *session) routeEdit(name, short, example string, do func(o object, dest destination, gateway string, local bool) (any, error)) *cobra.Command {
+func (s *session) routeEdit(name, short, example string, do func(o object, dest destination, t target) (any, error)) *cobra.Command {
 	var to string
 	cmd := verb(name+" TABLE DESTINATION --to TARGET", short, example, args(2, 2),
 		func(_ *cobra.Command, a []string) error {
@@ -103,43 +66,55 @@ func (s *session) routeEdit(name, short, example string, do func(o object, dest 
 			if err != nil {
 				return err
 			}
-			gateway, local, err := s.target(to, o.vpc)
+			t, err := s.target(to, o.vpc)
 			if err != nil {
 				return doing(fmt.Sprintf("%s a route of %s", name, o), err)
 			}
-			res, err := do(o, dest, gateway, local)
+			res, err := do(o, dest, t)
 			if err != nil {
 				return doing(fmt.Sprintf("%s the route of %s to %s", name, o, a[1]), err)
 			}
 			if err := s.done(res, o, fmt.Sprintf("has the route %s to %s", a[1], to)); err != nil {
 				return err
 			}
-			if gateway != "" && dest.everything() {
-				s.warnUnreachable(o)
+			if dest.everything() {
+				s.warnOfDefault(o, t)
 			}
 			return nil
 		})
-	cmd.Flags().StringVar(&to, "to", "", "igw:NAME, or local")
-	complete(cmd, "to", toGateway+":", toLocal)
+	cmd.Flags().StringVar(&to, "to", "", wantTarget)
+	complete(cmd, "to", append(targetWords(), toLocal)...)
 	s.completeRoute(cmd)
 	return cmd
 }
 
-func (s *session) addRoute(o object, dest destination, gateway string, local bool) (any, error) {
-	if local {
+// warnOfDefault is about a default route that was just made.
+func (s *session) warnOfDefault(table object, t target) {
+	switch {
+	case t.gateway != "":
+		s.warnUnreachable(table)
+	case t.nat != "":
+		s.warnOwnSubnet(table, t.nat)
+	}
+}
+
+func (s *session) addRoute(o object, dest destination, t target) (any, error) {
+	if t.local {
 		e := refusef("--to", "a table has its local routes from the start, one for each CIDR of its VPC, and no others")
 		explain(e).Hint = "vpc route set " + o.arg() + " CIDR --to local restores the target of one"
 		return nil, e
 	}
-	return change[api.CreateRouteResult](s, "CreateRoute", &api.CreateRouteRequest{RouteTableId: o.id, GatewayId: gateway,
+	return change[api.CreateRouteResult](s, "CreateRoute", &api.CreateRouteRequest{RouteTableId: o.id,
+		GatewayId: t.gateway, NatGatewayId: t.nat, NetworkInterfaceId: t.eni, InstanceId: t.instance, VpcPeeringConnectionId: t.peering,
 		DestinationCidrBlock: dest.cidr4, DestinationIpv6CidrBlock: dest.cidr6, DestinationPrefixListId: dest.list})
 }
 
-func (s *session) setRoute(o object, dest destination, gateway string, local bool) (any, error) {
-	req := &api.ReplaceRouteRequest{RouteTableId: o.id, GatewayId: gateway,
+func (s *session) setRoute(o object, dest destination, t target) (any, error) {
+	req := &api.ReplaceRouteRequest{RouteTableId: o.id,
+		GatewayId: t.gateway, NatGatewayId: t.nat, NetworkInterfaceId: t.eni, InstanceId: t.instance, VpcPeeringConnectionId: t.peering,
 		DestinationCidrBlock: dest.cidr4, DestinationIpv6CidrBlock: dest.cidr6, DestinationPrefixListId: dest.list}
-	if local {
-		req.LocalTarget = &local
+	if t.local {
+		req.LocalTarget = &t.local
 	}
 	return change[api.ReplaceRouteResult](s, "ReplaceRoute", req)
 }
@@ -182,9 +157,3 @@ func routeDestination(r *api.Route, lists map[string]string) string {
 }
 
 // routeTarget is a target as it is typed, a gateway by its name where it is known.
-func routeTarget(r *api.Route, gateways map[string]string) string {
-	if name := gateways[r.GatewayId]; name != "" {
-		return toGateway + ":" + name
-	}
-	return firstOf(r.GatewayId, r.NatGatewayId, r.NetworkInterfaceId, r.InstanceId, r.VpcPeeringConnectionId, r.EgressOnlyInternetGatewayId)
-}

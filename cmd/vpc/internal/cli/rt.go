@@ -122,7 +122,7 @@ func (s *session) showTable(ref string) error {
 	if err != nil {
 		return doing("show "+o.String(), err)
 	}
-	vpcs, subnets, lists, gateways := s.names(vpcNoun), s.names(subnetNoun), s.names(plNoun), s.names(igwNoun)
+	vpcs, subnets, lists, gateways := s.names(vpcNoun), s.names(subnetNoun), s.names(plNoun), s.targetNames()
 	return s.emit(res, []string{o.id}, func() {
 		for i := range res.RouteTables {
 			r := &res.RouteTables[i]

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -117,9 +118,13 @@ func (t traffic) String() string {
 type peer struct {
 	cidr4, cidr6 string
 	group, list  string // a reference, later an id
+	account      string // of a group that is another account's, "" for the own
 }
 
-// parsePeer reads a CIDR, sg:NAME, pl:NAME or the id of a group or a prefix
+// foreignGroup is how EC2's clients name a group of another account.
+var foreignGroup = regexp.MustCompile(`^[0-9]{12}/sg-[0-9a-f]+$`)
+
+// parsePeer reads a CIDR, sg:NAME, sg:ACCOUNT/ID, pl:NAME or the id of a group or a prefix
 // list. The daemon checks the CIDR; only what cannot be one is refused here.
 func parsePeer(text string) (peer, error) {
 	group, isGroup := strings.CutPrefix(text, "sg:")
@@ -129,6 +134,9 @@ func parsePeer(text string) (peer, error) {
 		return peer{}, usagef("sg: needs the name or the id of a group")
 	case isList && list == "":
 		return peer{}, usagef("pl: needs the name or the id of a prefix list")
+	case foreignGroup.MatchString(group):
+		account, id, _ := strings.Cut(group, "/")
+		return peer{group: id, account: account}, nil
 	case isGroup || strings.HasPrefix(text, sgNoun.prefix):
 		return peer{group: group}, nil
 	case isList || strings.HasPrefix(text, plNoun.prefix):
@@ -192,7 +200,7 @@ func permissions(all []traffic, peers []peer, description string) []api.IpPermis
 		for _, end := range peers {
 			switch {
 			case end.group != "":
-				p.UserIdGroupPairs = append(p.UserIdGroupPairs, api.UserIdGroupPair{GroupId: end.group, Description: description})
+				p.UserIdGroupPairs = append(p.UserIdGroupPairs, api.UserIdGroupPair{GroupId: end.group, UserId: end.account, Description: description})
 			case end.list != "":
 				p.PrefixListIds = append(p.PrefixListIds, api.PrefixListId{PrefixListId: end.list, Description: description})
 			case end.cidr6 != "":
@@ -212,7 +220,7 @@ func (s *session) resolvePeers(peers []peer, vpcID string) ([]peer, error) {
 	out := slices.Clone(peers)
 	for i := range out {
 		for n, ref := range map[*noun]*string{sgNoun: &out[i].group, plNoun: &out[i].list} {
-			if *ref == "" {
+			if *ref == "" || n == sgNoun && out[i].account != "" {
 				continue
 			}
 			o, err := s.resolve(n, *ref, vpcID)
@@ -249,6 +257,9 @@ func (s *session) peerNames() map[string]string {
 // known.
 func rulePeer(r *api.SecurityGroupRule, names map[string]string) string {
 	if g := r.ReferencedGroupInfo; g != nil {
+		if g.UserId != "" && g.UserId != r.GroupOwnerId && r.GroupOwnerId != "" {
+			return "sg:" + g.UserId + "/" + g.GroupId
+		}
 		return "sg:" + firstOf(names[g.GroupId], g.GroupId)
 	}
 	if r.PrefixListId != "" {

@@ -21,7 +21,7 @@ func (s *session) sgCommand() *cobra.Command {
 	s.completeArgs(show, sgNoun)
 	s.completeArgs(rm, sgNoun)
 	return group("sg", "Security groups", "  vpc sg allow web --in tcp/443 --from 0.0.0.0/0",
-		s.sgAdd(), list, show, s.sgSet(), rm, s.sgAllow(), s.sgRevoke(), s.sgCut())
+		s.sgAdd(), list, show, s.sgSet(), rm, s.sgAllow(), s.sgRevoke(), s.sgCut(), s.sgStale())
 }
 
 func (s *session) sgAdd() *cobra.Command {

@@ -15,7 +15,7 @@ const rulePrefix = "sgr-"
 func (f *ruleFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.in, "in", nil, "incoming PROTO[/PORTS]: tcp/443, udp/53, icmp/8/0, 47, all; may be repeated")
 	cmd.Flags().StringArrayVar(&f.out, "out", nil, "outgoing PROTO[/PORTS]")
-	cmd.Flags().StringArrayVar(&f.from, "from", nil, "CIDR, sg:NAME or pl:NAME, with --in; may be repeated")
+	cmd.Flags().StringArrayVar(&f.from, "from", nil, "CIDR, sg:NAME or pl:NAME, with --in; may be repeated; a group of a peered VPC by its id, sg:ACCOUNT/ID in another account")
 	cmd.Flags().StringArrayVar(&f.to, "to", nil, "CIDR, sg:NAME or pl:NAME, with --out")
 }
 

@@ -30,6 +30,9 @@ type forest struct {
 	NetworkAcls       []api.NetworkAcl
 	RouteTables       []api.RouteTable
 	InternetGateways  []api.InternetGateway
+	NatGateways       []api.NatGateway
+	// VpcPeeringConnections that have not ended.
+	VpcPeeringConnections []api.VpcPeeringConnection
 }
 
 func (s *session) tree() error {
@@ -92,7 +95,15 @@ func (s *session) forest() (*forest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &forest{vpcs.Vpcs, subnets.Subnets, groups.SecurityGroups, enis.NetworkInterfaces, acls.NetworkAcls, tables.RouteTables, gateways.InternetGateways}, nil
+	peerings, err := s.peerings(alive)
+	if err != nil {
+		return nil, err
+	}
+	nats, err := ask[api.DescribeNatGatewaysResult](s, "DescribeNatGateways", &api.DescribeNatGatewaysRequest{Filter: filters})
+	if err != nil {
+		return nil, err
+	}
+	return &forest{vpcs.Vpcs, subnets.Subnets, groups.SecurityGroups, enis.NetworkInterfaces, acls.NetworkAcls, tables.RouteTables, gateways.InternetGateways, nats.NatGateways, peerings.VpcPeeringConnections}, nil
 }
 
 // branch is a line of the tree with what hangs on it.
@@ -108,6 +119,12 @@ func (f *forest) branch(v *api.Vpc, workloads map[string]string) branch {
 			top.sub = append(top.sub, branch{text: gatewayObject(g).String()})
 		}
 	}
+	for i := range f.VpcPeeringConnections {
+		p := &f.VpcPeeringConnections[i]
+		if far := farSide(p, v.VpcId); far != "" {
+			top.sub = append(top.sub, branch{text: fmt.Sprintf("%s with %s %s", peeringObject(p), firstOf(f.vpcName(far), far), p.Status.Code)})
+		}
+	}
 	for i := range f.Subnets {
 		n := &f.Subnets[i]
 		if n.VpcId != v.VpcId {
@@ -115,8 +132,13 @@ func (f *forest) branch(v *api.Vpc, workloads map[string]string) branch {
 		}
 		b := branch{text: subnetObject(n).String() + " " + n.CidrBlock + f.reach(n)}
 		for j := range f.NetworkInterfaces {
-			if e := &f.NetworkInterfaces[j]; e.SubnetId == n.SubnetId {
+			if e := &f.NetworkInterfaces[j]; e.SubnetId == n.SubnetId && !api.Val(e.RequesterManaged) {
 				b.sub = append(b.sub, eniBranch(e, workloads))
+			}
+		}
+		for j := range f.NatGateways {
+			if g := &f.NatGateways[j]; g.SubnetId == n.SubnetId && natLives(g) {
+				b.sub = append(b.sub, branch{text: strings.Join([]string{natObject(g).String(), g.ConnectivityType, g.State, natAddresses(g)}, " ")})
 			}
 		}
 		top.sub = append(top.sub, b)
@@ -140,6 +162,16 @@ func (f *forest) branch(v *api.Vpc, workloads map[string]string) branch {
 	return top
 }
 
+// vpcName is the name of a VPC of the forest, "" for others.
+func (f *forest) vpcName(id string) string {
+	for i := range f.Vpcs {
+		if f.Vpcs[i].VpcId == id {
+			return nameOf(f.Vpcs[i].Tags)
+		}
+	}
+	return ""
+}
+
 // tableBranch is a route table with its subnets and the routes that leave the
 // VPC: none for a main table without such a route, which says nothing.
 func (f *forest) tableBranch(r *api.RouteTable) []branch {
@@ -159,7 +191,7 @@ func (f *forest) tableBranch(r *api.RouteTable) []branch {
 	}
 	for j := range r.Routes {
 		if route := &r.Routes[j]; route.GatewayId != toLocal {
-			b.sub = append(b.sub, branch{text: fmt.Sprintf("%s to %s %s", routeDestination(route, nil), routeTarget(route, f.gatewayNames()), route.State)})
+			b.sub = append(b.sub, branch{text: fmt.Sprintf("%s to %s %s", routeDestination(route, nil), routeTarget(route, f.targetNames()), route.State)})
 		}
 	}
 	if isMainTable(r) && len(r.Tags) == 0 && len(b.sub) == 0 && users == "" {

@@ -49,6 +49,10 @@ data "aws_network_interfaces" "all" {
     name   = "subnet-id"
     values = [aws_subnet.a.id, aws_subnet.b.id]
   }
+  filter {
+    name   = "requester-managed"
+    values = ["false"]
+  }
   depends_on = [aws_network_interface.spare, aws_network_interface.held]
 }
 
@@ -89,7 +93,11 @@ output "seen" {
     lists      = length(data.aws_ec2_managed_prefix_lists.all.ids)
     gateway    = data.aws_internet_gateway.main.internet_gateway_id == aws_internet_gateway.main.id
     elastic    = data.aws_eip.www.private_ip
+    nat        = data.aws_nat_gateway.egress.public_ip == aws_eip.egress.public_ip
+    nats       = length(data.aws_nat_gateways.all.ids)
     elastics   = length(data.aws_eips.all.allocation_ids)
+    peering    = data.aws_vpc_peering_connection.asked.peer_cidr_block
+    peerings   = length(data.aws_vpc_peering_connections.all.ids)
   }
 }
 
@@ -111,6 +119,11 @@ output "ids" {
     held         = aws_network_interface.held.id
     gateway      = aws_internet_gateway.main.id
     www          = aws_eip.www.id
+    nat          = aws_nat_gateway.egress.id
+    behind       = aws_route_table.behind.id
     mapping      = aws_eip_association.www.id
+    peering      = aws_vpc_peering_connection.asked.id
+    peer         = aws_vpc.peer.id
+    peer_table   = aws_vpc.peer.main_route_table_id
   }
 }

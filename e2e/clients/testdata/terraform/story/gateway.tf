@@ -8,12 +8,15 @@ resource "aws_internet_gateway" "main" {
 
 # A gateway whose VPC comes as a resource.
 resource "aws_vpc" "beside" {
-  cidr_block = "10.9.0.0/16"
-  tags       = { Name = "beside" }
+  cidr_block           = "10.9.0.0/16"
+  enable_dns_hostnames = true
+  tags                 = { Name = "beside" }
 }
 
+# It knows the VPC from its attachment, so it goes before the VPC does.
 resource "aws_internet_gateway" "beside" {
-  tags = { Name = "beside" }
+  tags       = { Name = "beside" }
+  depends_on = [aws_vpc.beside]
 
   lifecycle {
     ignore_changes = [vpc_id]
@@ -60,5 +63,5 @@ data "aws_eips" "all" {
     name   = "domain"
     values = ["vpc"]
   }
-  depends_on = [aws_eip.www, aws_eip.held]
+  depends_on = [aws_eip.www, aws_eip.held, aws_eip.egress]
 }
