@@ -370,6 +370,7 @@ const (
 	FromEniPortFlagsPORT_TAP           FromEniPortFlags = 4
 	FromEniPortFlagsPORT_CUT           FromEniPortFlags = 8
 	FromEniPortFlagsPORT_EDGE          FromEniPortFlags = 16
+	FromEniPortFlagsPORT_NAT           FromEniPortFlags = 32
 )
 
 type FromEniPortStats struct {

@@ -14,12 +14,16 @@ import (
 
 // blame finds the interfaces that a failed Apply left incomplete. isolated is
 // false when something failed that is not one interface's own: then nobody
-// knows who is affected. A gateway is like an interface in that, but nobody asks
-// whether it is up.
+// knows who is affected. A gateway and the link of a peering are like an interface in
+// that, but nobody asks whether they are up.
 func (d *Dataplane) blame(h *spec.Host, err error) (failed map[spec.ENI]bool, isolated bool) {
 	owner := make(map[maps.Slot]spec.ENI, len(d.slots.port))
 	for eni, slot := range d.slots.port {
 		owner[slot] = eni
+	}
+	between := map[maps.Slot]bool{}
+	for _, slot := range d.slots.peer {
+		between[slot] = true
 	}
 	failed, isolated = map[spec.ENI]bool{}, true
 	for _, leaf := range leaves(err) {
@@ -46,6 +50,9 @@ func (d *Dataplane) blame(h *spec.Host, err error) (failed map[spec.ENI]bool, is
 				slot, _ := slotOf(held.Index)
 				eni, ok = owner[slot]
 			} else if slot, isPort := slotOf(e.Key); isPort {
+				if between[slot] {
+					continue
+				}
 				eni, ok = owner[slot]
 			}
 		}

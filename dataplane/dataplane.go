@@ -89,7 +89,7 @@ func Open(ctx context.Context, cfg Config) (*Dataplane, error) {
 	if d.out, err = openHost(d.kernel, cfg); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	d.phases = newPhases(kernelDrivers{d.kernel.Drivers(), d.out.Drivers(), d.out.firewall, d.out.accepts, newNATs(d.kernel, cfg.Name, cfg.NAT)}, m, d.rules, set)
+	d.phases = newPhases(kernelDrivers{d.kernel.Drivers(), d.out.Drivers(), d.out.translated(), d.out.accepts, newNATs(d.kernel, cfg.Name, cfg.NAT)}, m, d.rules, set)
 	d.phases.crash = cfg.Step
 	if err := m.Recount(); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -177,6 +177,8 @@ func (d *Dataplane) freeSlots(ctx context.Context, h *spec.Host, failed bool) {
 			return
 		}
 		held = readSlots(links)
+		// A flow whose port could not be written still leaves by what it knows.
+		held.peer = d.slots.peer
 	}
 	d.slots.keep(h, held)
 }
@@ -186,7 +188,7 @@ func (d *Dataplane) freeSlots(ctx context.Context, h *spec.Host, failed bool) {
 // with the old one, though it is wanted unchanged: it has to be looked for.
 func moved(before, after map[nl.LinkKey]nl.Link) bool {
 	for key, was := range before {
-		if is, ok := after[key]; ok && (is.Peer != was.Peer || is.Kind != was.Kind) {
+		if is, ok := after[key]; ok && (is.Peer != was.Peer || is.PeerIndex != was.PeerIndex || is.Kind != was.Kind) {
 			return true
 		}
 	}

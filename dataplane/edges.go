@@ -32,7 +32,8 @@ func (x *expander) gateways() {
 		x.filters[p.Masked()] = maps.Allow
 	}
 	for _, p := range pools {
-		x.hostRoutes[p] = nl.HostRoute{} // what nobody has is not asked of the world
+		x.filters[p.Masked()] = maps.Allow // also where it is a private one
+		x.hostRoutes[p] = nl.HostRoute{}   // what nobody has is not asked of the world
 	}
 	for _, device := range x.uplinks {
 		x.forwarding[device] = true
@@ -155,6 +156,7 @@ func (x *expander) allowed() []netip.Prefix {
 	for p := range x.h.Allowed {
 		out = append(out, p)
 	}
+	out = append(out, sortedPools(x.h)...)
 	slices.SortFunc(out, netip.Prefix.Compare)
 	return out
 }

@@ -111,15 +111,18 @@ func expand(h *spec.Host, a around) world {
 	s := a.slots
 	subnets, ports := sorted(h.Subnets), sorted(h.Ports)
 	assign(s.subnet, subnets)
-	assign(s.port, ports)
+	s.assignPeers(endsOf(h))
+	s.assignPorts(ports)
 	edges := edgesOf(h)
 	for _, vpc := range sorted(edges) {
-		assign(s.port, []spec.ENI{spec.EdgeOf(vpc)})
+		s.assignPorts([]spec.ENI{spec.EdgeOf(vpc)})
 		s.edge[spec.EdgeOf(vpc)] = edges[vpc].VPCID
 	}
 	for _, id := range subnets {
 		x.subnet(id, h.Subnets[id])
 	}
+	x.routeTables()
+	x.peerings()
 	versions := x.versions()
 	for _, eni := range ports {
 		x.port(eni, h.Ports[eni], versions[eni])
@@ -137,9 +140,6 @@ func expand(h *spec.Host, a around) world {
 		if len(set.Rules) > 0 { // the empty list needs no entry to refuse everything
 			x.rules[id] = struct{}{}
 		}
-	}
-	for k, r := range h.Routes {
-		x.routes[k] = maps.Route{Route: r}
 	}
 	return x.world
 }
@@ -209,7 +209,7 @@ func (x *expander) portEntry(eni spec.ENI, p spec.Port, subnet spec.Subnet, vers
 		ENI: eni, VPC: p.VPC, Subnet: p.Subnet, Table: p.Table, Egress: p.Egress, Ingress: p.Ingress,
 		ACLOut: subnet.ACLOut, ACLIn: subnet.ACLIn, ACL: subnet.ACL,
 		MAC: p.MAC, RouterMAC: subnet.MAC, Router: subnet.Router, CIDR: subnet.CIDR,
-		MTU: x.h.MTU, Tap: p.Kind == spec.Tap, SourceDestCheck: p.SourceDestCheck, Cut: p.CutTracked,
+		MTU: x.h.MTU, Tap: p.Kind == spec.Tap, NAT: p.Kind == spec.NATGateway, SourceDestCheck: p.SourceDestCheck, Cut: p.CutTracked,
 		Gateway: x.gatewayOf(p.VPC), Timeouts: p.Timeouts, Version: version,
 	}
 }
@@ -227,7 +227,7 @@ func (x *expander) versions() map[spec.ENI]uint32 {
 		slices.SortFunc(keys, maps.CompareRoutes)
 		h := fnv.New32a()
 		for _, k := range keys {
-			fmt.Fprintln(h, k.Dest, x.h.Routes[k])
+			fmt.Fprintln(h, k.Dest, x.routes[k])
 		}
 		routes[t] = h.Sum32()
 	}

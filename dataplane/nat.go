@@ -47,7 +47,7 @@ func completeNAT(c NATConfig) NATConfig {
 
 func newNATs(k *nl.Kernel, host string, c gateways.NATConfig) *nats {
 	d := &nats{kernel: k, host: host, config: completeNAT(c)}
-	for _, s := range gateways.NATSettings(c) {
+	for _, s := range gateways.NATSettings(d.config) {
 		d.settings = append(d.settings, nl.Setting(s))
 	}
 	return d

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 
 	"github.com/vpcfabric/vpc/dataplane/delta"
@@ -37,8 +38,9 @@ type host struct {
 	netns    spec.Netns
 	firewall *nft.Driver
 	accepts  *ipt.Driver
-	// uplinks as they were last read.
+	// uplinks as they were last read, and the pools that were last wanted.
 	uplinks []string
+	pools   []netip.Prefix
 }
 
 func openHost(k *nl.Kernel, cfg Config) (*host, error) {
@@ -56,6 +58,7 @@ func openHost(k *nl.Kernel, cfg Config) (*host, error) {
 // look reads the uplinks, where somebody wants to get out by them. Where they
 // cannot be read those of before count.
 func (o *host) look(h *spec.Host) error {
+	o.pools = sortedPools(h)
 	if len(edgesOf(h)) == 0 {
 		return nil
 	}

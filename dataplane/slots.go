@@ -10,24 +10,25 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/vpcfabric/vpc/bpf"
 	"github.com/vpcfabric/vpc/dataplane/maps"
 	"github.com/vpcfabric/vpc/dataplane/nl"
 	"github.com/vpcfabric/vpc/dataplane/spec"
 )
 
-// slots numbers ports, with edges among them, and subnets densely on this host. The kernel is the only
+// slots numbers ports, with edges among them and between links to other VPCs, and
+// subnets densely on this host. The kernel is the only
 // memory: a link's ifindex is its slot and its alias its owner, so a restarted
 // daemon continues where the last one was.
 type slots struct {
 	port   map[spec.ENI]maps.Slot
+	peer   map[peerEnd]maps.Slot // no slot of a port
 	subnet map[spec.SubnetID]int
 	// edge has the VPC's id of each edge that has a port.
 	edge map[spec.ENI]string
 }
 
 func newSlots() *slots {
-	return &slots{port: map[spec.ENI]maps.Slot{}, subnet: map[spec.SubnetID]int{}, edge: map[spec.ENI]string{}}
+	return &slots{port: map[spec.ENI]maps.Slot{}, peer: map[peerEnd]maps.Slot{}, subnet: map[spec.SubnetID]int{}, edge: map[spec.ENI]string{}}
 }
 
 // Aliases say who a link belongs to: the id for people, the index for us.
@@ -65,6 +66,7 @@ func readSlots(links map[nl.LinkKey]nl.Link) *slots {
 	s := newSlots()
 	ports, subnets := map[maps.Slot]bool{}, map[int]bool{}
 	var homelessPorts []spec.ENI
+	var homelessPeers []peerEnd
 	var homelessSubnets []spec.SubnetID
 	for _, key := range slices.SortedFunc(gomaps.Keys(links), nl.LinkKey.Compare) {
 		l := links[key]
@@ -72,10 +74,12 @@ func readSlots(links map[nl.LinkKey]nl.Link) *slots {
 		if id, edge, isEdge := parseEdgeAlias(l.Alias); isEdge {
 			eni, ok, s.edge[edge] = edge, true, id
 		}
-		if ok && key.Index >= bpf.PortBase && key.Index < bpf.PortBase+bpf.MaxPorts {
-			if !take(s.port, ports, eni, maps.Slot(key.Index-bpf.PortBase)) {
-				homelessPorts = append(homelessPorts, eni)
-			}
+		slot, numbered := slotOf(key)
+		if ok && numbered && !take(s.port, ports, eni, slot) {
+			homelessPorts = append(homelessPorts, eni)
+		}
+		if end, isPeer := parsePeerEnd(key.Netns, l.Alias); isPeer && numbered && !take(s.peer, ports, end, slot) {
+			homelessPeers = append(homelessPeers, end)
 		}
 		if _, n, ok := parseAlias(l.Alias, "subnet-"); ok && l.Kind == nl.Bridge && key.Index >= bridgeBase {
 			if !take(s.subnet, subnets, spec.SubnetID(n), key.Index-bridgeBase) {
@@ -83,7 +87,8 @@ func readSlots(links map[nl.LinkKey]nl.Link) *slots {
 			}
 		}
 	}
-	assign(s.port, homelessPorts)
+	s.assignPorts(homelessPorts)
+	s.assignPeers(homelessPeers)
 	assign(s.subnet, homelessSubnets)
 	return s
 }
@@ -97,9 +102,21 @@ func take[K, S comparable](have map[K]S, used map[S]bool, k K, s S) bool {
 	return true
 }
 
-// assign gives each owner that has none the lowest free slot.
-func assign[K comparable, S ~int | ~uint32](have map[K]S, owners []K) {
-	used := make(map[S]bool, len(have)+len(owners))
+func (s *slots) assignPorts(owners []spec.ENI) {
+	assign(s.port, owners, slices.Collect(gomaps.Values(s.peer))...)
+}
+
+func (s *slots) assignPeers(owners []peerEnd) {
+	assign(s.peer, owners, slices.Collect(gomaps.Values(s.port))...)
+}
+
+// assign gives each owner that has none the lowest free slot that no other kind of
+// owner has.
+func assign[K comparable, S ~int | ~uint32](have map[K]S, owners []K, others ...S) {
+	used := make(map[S]bool, len(have)+len(owners)+len(others))
+	for _, s := range others {
+		used[s] = true
+	}
 	for _, s := range have {
 		used[s] = true
 	}
@@ -127,6 +144,11 @@ func (s *slots) keep(h *spec.Host, held *slots) {
 		return !wanted && !there
 	})
 	gomaps.DeleteFunc(s.edge, func(eni spec.ENI, _ string) bool { _, there := s.port[eni]; return !there })
+	ends := endsOf(h)
+	gomaps.DeleteFunc(s.peer, func(end peerEnd, _ maps.Slot) bool {
+		_, there := held.peer[end]
+		return !slices.Contains(ends, end) && !there
+	})
 	gomaps.DeleteFunc(s.subnet, func(id spec.SubnetID, _ int) bool {
 		_, wanted := h.Subnets[id]
 		_, there := held.subnet[id]

@@ -203,6 +203,8 @@ static __always_inline int begin_decision(const struct packet *p, struct port *p
 	s->peer = policy_of(s->e.peer, d->generation);
 	if (!s->peer)
 		return refuse(d, STAGE_ROUTE, DROP_PEER_DOWN);
+	if (is_gateway(port) && of_ours(p, port, s->peer->table))
+		return refuse(d, STAGE_SPOOF, DROP_ANTI_SPOOF);
 	d->crosses = crosses(port, s->e.peer);
 	d->acl = s->own->acl;
 	d->peer_acl = s->peer->acl;

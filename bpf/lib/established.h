@@ -28,13 +28,17 @@ static __always_inline int established(struct __sk_buff *skb, const struct packe
 				       struct flow *f)
 {
 	__u64 born = READ(f->born);
-	__u32 peer_slot = READ(f->peer_slot), out = READ(f->out);
-	__be32 nat = READ(f->nat);
+	__u32 peer_slot, out;
 	struct port *peer;
+	__be32 nat;
 
 	if (READ(f->state) != FLOW_LIVE || READ(f->epoch) != port->epoch || READ(f->own_slot) != slot || p->syn ||
 	    !same_key(&f->key, &p->key))
 		return MISS;
+	/* Only now: what was written before the entry was whole would pass below. */
+	peer_slot = READ(f->peer_slot);
+	out = READ(f->out);
+	nat = READ(f->nat);
 	peer = port_at(peer_slot);
 	if (!peer || READ(f->peer_epoch) != peer->epoch || maybe_expired(p, f))
 		return MISS;

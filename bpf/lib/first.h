@@ -8,6 +8,18 @@
 #include "hits.h"
 #include "install.h"
 
+/* needs_room: what nobody tracks can be judged packet by packet. Not so on the way
+ * to the world or to a NAT gateway, where others keep an entry for it; but a NAT
+ * gateway has bounds of its own for what it sends on. */
+static __always_inline int needs_room(const struct decision *d, const struct port *port, const struct port *peer)
+{
+	if (d->flags & TRACKS)
+		return 1;
+	if (is_gateway(port) || is_gateway(peer))
+		return !((port->flags | peer->flags) & PORT_NAT);
+	return (peer->flags & PORT_NAT) != 0;
+}
+
 __noinline int first_packet(struct __sk_buff *skb, const struct packet *p, __u32 slot, struct port *port,
 			    struct flow *f)
 {
@@ -37,8 +49,7 @@ __noinline int first_packet(struct __sk_buff *skb, const struct packet *p, __u32
 	if (dhcp_request(p))
 		d->src_known = 0;
 	reason = f ? renew(p, slot, d, f) : create(p, slot, d);
-	/* What nobody tracks can be judged packet by packet. */
-	if (reason && d->flags & TRACKS)
+	if (reason && needs_room(d, port, peer))
 		return drop_rule(skb, payer(port->eni, d->peer_eni), STAGE_FLOW << 8 | reason, 0);
 	count_verdicts(d, port, peer, p->now);
 	return forward(skb, p, d->nat, &(struct hop){ slot, port, d->peer_slot, peer, d->out });

@@ -87,9 +87,9 @@ __noinline int spoken_for(const struct packet *p, const struct decision *d, stru
 
 /* crossing: both sides have sent a SYN and neither an answer. Each half was
  * judged for itself and stays its sender's. */
-static __always_inline int crossing(const struct packet *p, const struct flow *rev)
+static __always_inline int crossing(const struct packet *p, const struct decision *d, const struct flow *rev)
 {
-	return p->syn && READ(rev->state) == FLOW_LIVE && rev->peer_eni == p->key.eni && !(rev->flags & FLOW_REVERSE) &&
+	return p->syn && rev->nat == nat_back(&p->key, d->nat) && READ(rev->state) == FLOW_LIVE && rev->peer_eni == p->key.eni && !(rev->flags & FLOW_REVERSE) &&
 	       rev->seen == (SEEN_ANY | SEEN_SYN);
 }
 
@@ -180,7 +180,7 @@ __noinline int put_reverse(const struct packet *p, __u32 slot_own, const struct 
 		err = put_half(0, ROOMY);
 		return err && err != E_EXIST ? -1 : 0;
 	}
-	if (crossing(p, rev))
+	if (crossing(p, d, rev))
 		return 0;
 	if (spoken_for(p, d, rev))
 		return 1;

@@ -103,7 +103,7 @@ static __noinline int enter(const struct packet *p, struct port *port, struct de
 	if (!p || !port || !d || !e)
 		return -1;
 	addr = p->key.daddr;
-	d->src_known = 1;
+	d->src_known = 0;
 	if (not_public(p->key.saddr))
 		return refuse(d, STAGE_SPOOF, DROP_NOT_PUBLIC);
 	a = bpf_map_lookup_elem(&publics, &addr);
@@ -115,6 +115,20 @@ static __noinline int enter(const struct packet *p, struct port *port, struct de
 	if (READ(e->dst->public) != addr)
 		return refuse(d, STAGE_ROUTE, DROP_NO_ENDPOINT);
 	return 0;
+}
+
+/* of_ours: what has this source is in the VPC, or in one that it is joined with,
+ * as the receiver's own routes tell; who comes from the world with it pretends. */
+static __noinline int of_ours(const struct packet *p, struct port *port, __u32 table)
+{
+	struct route *r;
+
+	if (!p || !port)
+		return 1;
+	if (endpoint_of(port->vpc, p->key.saddr))
+		return 1;
+	r = route_to(table, p->key.saddr);
+	return r && (r->target == ROUTE_LOCAL || r->target == ROUTE_PEER);
 }
 
 /* through: to an interface that the route names, which forwards what is not its

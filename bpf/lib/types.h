@@ -31,6 +31,7 @@ enum port_flags {
 	PORT_TAP = 4,		 /* the device is a tap: redirect, not redirect_peer */
 	PORT_CUT = 8,		 /* tracked flows obey changed rules as well */
 	PORT_EDGE = 16,		 /* the VPC's internet gateway: the world is behind it */
+	PORT_NAT = 32,		 /* a NAT gateway: it tracks connections itself */
 };
 
 /* Indices of gateways: this, and their VPC's. Interfaces never get that far. */

@@ -43,8 +43,10 @@ type Port struct {
 	Cut             bool
 	// Edge is the VPC's internet gateway itself; Gateway is where that is, from
 	// another port, or 0: a slot and 1.
-	Edge     bool
-	Gateway  Slot
+	Edge    bool
+	Gateway Slot
+	// NAT is the port of a NAT gateway.
+	NAT      bool
 	Timeouts spec.Timeouts
 	// Version is a digest of everything else that verdicts about this port
 	// rest on: its addresses, groups and routes. A new one counts the epoch.
@@ -107,6 +109,7 @@ func (d ports) decode(v bpf.Port) Port {
 		Cut:             flags&bpf.FromEniPortFlagsPORT_CUT != 0,
 		Edge:            flags&bpf.FromEniPortFlagsPORT_EDGE != 0,
 		Gateway:         Slot(v.Edge),
+		NAT:             flags&bpf.FromEniPortFlagsPORT_NAT != 0,
 		Timeouts:        spec.Timeouts{TCPEstablished: v.TcpIdle, UDP: v.UdpIdle, UDPStream: v.UdpStream},
 		Version:         v.Version,
 	}
@@ -129,6 +132,7 @@ func (d ports) encode(p Port) bpf.Port {
 		bpf.FromEniPortFlagsPORT_SRC_DST_CHECK: p.SourceDestCheck,
 		bpf.FromEniPortFlagsPORT_CUT:           p.Cut,
 		bpf.FromEniPortFlagsPORT_EDGE:          p.Edge,
+		bpf.FromEniPortFlagsPORT_NAT:           p.NAT,
 	} {
 		if on {
 			v.Flags |= uint32(flag)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -36,7 +37,7 @@ func (d links) Put(_ context.Context, key LinkKey, v Link) error {
 	}
 	var peer *conn
 	if v.Kind == Veth {
-		if peer, err = foreign(v.Peer); err != nil {
+		if peer, err = otherEnd(v); err != nil {
 			return err
 		}
 		defer peer.close()
@@ -94,19 +95,25 @@ func same(c *conn, have linkState, v Link, peer *conn) (bool, error) {
 	if v.Kind != Veth {
 		return true, nil
 	}
+	if v.PeerIndex != 0 && have.peer != v.PeerIndex {
+		return false, nil
+	}
 	return c.leadsTo(have, peer.fd(), peer.id)
 }
 
 // create makes the link and reads it back. A link of ours that holds the name is
 // left from something no longer wanted and gives way; one that holds the name of
-// the other end is the workload's and does not.
+// the other end is the workload's and does not, unless that end is ours as well.
 func (d links) create(c *conn, key LinkKey, v Link, peer *conn) (linkState, error) {
 	err := createOnce(c, key, v, peer)
-	if errors.Is(err, unix.EEXIST) {
-		if err := d.clear(c, 0, v.Name); err != nil {
+	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EBUSY) && v.PeerIndex != 0 {
+		if err := d.giveWay(c, v, peer); err != nil {
 			return linkState{}, err
 		}
 		err = createOnce(c, key, v, peer)
+	}
+	if err == nil && v.PeerIndex != 0 {
+		err = peer.setLink(v.PeerIndex, attrAlias(v.Alias))
 	}
 	if errors.Is(err, unix.EEXIST) && strings.HasPrefix(v.Alias, EdgeAlias) {
 		return linkState{}, fmt.Errorf("create edge %s: the host has another device named %s: %w", v.Name, v.PeerName, err)
@@ -118,6 +125,15 @@ func (d links) create(c *conn, key LinkKey, v Link, peer *conn) (linkState, erro
 		return linkState{}, fmt.Errorf("create %s %s: %w", v.Kind, v.Name, err)
 	}
 	return c.link(key.Index, "")
+}
+
+// giveWay removes what holds the names of v, and at the other end its index.
+func (d links) giveWay(c *conn, v Link, peer *conn) error {
+	err := d.clear(c, 0, v.Name)
+	if v.PeerIndex != 0 {
+		err = errors.Join(err, d.clear(peer, 0, v.PeerName), d.clear(peer, v.PeerIndex, ""))
+	}
+	return err
 }
 
 // createOnce tries once; unix.EEXIST leaves open which end is in the way.
@@ -255,6 +271,32 @@ func (c *conn) value(s linkState, wanted Link, hinted bool) (Link, bool, error) 
 	return v, true, nil
 }
 
+// otherEnd is a socket where the other end of a pair is or shall be.
+func otherEnd(v Link) (*conn, error) {
+	f, _, err := openOtherEnd(v)
+	if err != nil {
+		return nil, err
+	}
+	return dial(v.Peer.Path, f)
+}
+
+// openOtherEnd opens that namespace. Nobody knows the number of one of ours before
+// it is made, and whichever has the name is the one meant.
+func openOtherEnd(v Link) (*os.File, nsID, error) {
+	if v.PeerIndex == 0 {
+		return openForeign(v.Peer)
+	}
+	f, err := os.Open(v.Peer.Path)
+	if err != nil {
+		return nil, nsID{}, err
+	}
+	id, err := identifyFile(f)
+	if err != nil {
+		f.Close()
+	}
+	return f, id, err
+}
+
 // fillPeer says where a pair leads. The kernel tells only a number for the
 // namespace; which one that is can be asked of the one wanted. A pair that leads
 // anywhere else has no peer and is made anew.
@@ -262,17 +304,17 @@ func (c *conn) fillPeer(v *Link, s linkState, wanted Link) error {
 	if wanted.Kind != Veth || wanted.Peer == (spec.Netns{}) {
 		return nil
 	}
-	f, id, err := openForeign(wanted.Peer)
+	f, id, err := openOtherEnd(wanted)
 	if err != nil {
 		// The namespace meant is gone or another one: the pair leads elsewhere.
 		return nil
 	}
 	defer f.Close()
 	ok, err := c.leadsTo(s, uint32(f.Fd()), id)
-	if err != nil || !ok {
+	if err != nil || !ok || wanted.PeerIndex != 0 && s.peer != wanted.PeerIndex {
 		return err
 	}
-	v.Peer, v.PeerName, v.PeerMAC = wanted.Peer, wanted.PeerName, wanted.PeerMAC
+	v.Peer, v.PeerName, v.PeerMAC, v.PeerIndex = wanted.Peer, wanted.PeerName, wanted.PeerMAC, wanted.PeerIndex
 	return nil
 }
 

@@ -334,7 +334,7 @@ func (c *conn) createVeth(index int, v Link, peer *conn) error {
 	info := vnl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(vnl.IFLA_INFO_KIND, vnl.NonZeroTerminated("veth"))
 	other := info.AddRtAttr(vnl.IFLA_INFO_DATA, nil).AddRtAttr(vnl.VETH_INFO_PEER, nil)
-	vnl.NewIfInfomsgChild(other, unix.AF_UNSPEC) // the kernel numbers the other end
+	vnl.NewIfInfomsgChild(other, unix.AF_UNSPEC).Index = int32(v.PeerIndex) // 0: the kernel numbers it
 	other.AddChild(attrName(v.PeerName))
 	other.AddChild(attrMTU(v.MTU))
 	other.AddChild(attrNetns(peer.fd()))

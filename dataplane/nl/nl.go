@@ -150,6 +150,11 @@ type Link struct {
 	Peer     spec.Netns
 	PeerName string
 	PeerMAC  spec.MAC
+	// PeerIndex, unless it is 0, says that the other end is ours as well and has
+	// this index in Peer, which is one of our namespaces and meant by its path.
+	// The other end has a Link of its own, with the same alias; making one makes
+	// both, and so does deleting.
+	PeerIndex int
 
 	// Wrong is empty in what is wanted. A listing puts here what is wrong in
 	// the kernel and no other field can say, for example "stp on".

@@ -324,7 +324,7 @@ func verified(t *testing.T) []verifiedRow {
 
 // verifyBudget bounds the time that loading takes: a million is the kernel's
 // limit, and takes seconds.
-const verifyBudget = 100000
+const verifyBudget = 200000
 
 func TestVerifierBudget(t *testing.T) {
 	for _, row := range verified(t) {

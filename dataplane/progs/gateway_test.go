@@ -387,3 +387,56 @@ func TestGatewayACL(t *testing.T) {
 	l.enters(t, ann, summed(fromWorld(out.addr, annPublic, h, udpDatagram(53, 9, 0)), true))
 	l.drops(ann, ann.frame(out, h, udpDatagram(9, 53, 0)), "nacl_out", "network_acl")
 }
+
+// TestWorldIsNoNeighbour: who comes from the world with an address of the VPC, or of
+// one that it is joined with, is nobody's neighbour, and turns nobody's flow away.
+func TestWorldIsNoNeighbour(t *testing.T) {
+	l := openGate(t, progs.Config{})
+	l.filters[prefix("10.0.0.0/8")] = maps.Allow
+	l.routes[spec.RouteKey{Table: mainTable, Dest: prefix("10.7.0.0/16")}] = maps.Route{Route: spec.Route{Target: spec.PeerVPC, Peer: otherVPC}, Out: 9}
+	l.touch(ann)
+	l.ingress(ann, anything)
+	l.apply()
+	f := flow{from: ann, to: bob, proto: tcp, sport: 4000, dport: 80}
+	l.handshake(f)
+	for _, a := range []string{bob.addr.String(), "10.0.1.200", "10.0.2.10", "10.7.0.5"} {
+		l.refuses(gate, ann, fromWorld(addr(a), annPublic, header{proto: tcp}, tcpSegment(80, 4000, syn)), "spoof", "anti_spoof")
+	}
+	l.passes(ann, bob, f.forth(ack))
+	l.passes(bob, ann, f.back(ack))
+	// What is private and nobody's here may come.
+	l.enters(t, ann, fromWorld(addr("10.99.0.1"), annPublic, header{proto: udp}, udpDatagram(53, 9, 0)))
+}
+
+// TestRoomTowardsTheWorld: others keep entries for what goes there, so nobody goes
+// beyond his share by not being tracked; a NAT gateway does, which has bounds of its
+// own, and those who send to it do not.
+func TestRoomTowardsTheWorld(t *testing.T) {
+	const allowance = progs.MinFlowTable / 8
+	l := openGate(t, progs.Config{FlowTable: progs.MinFlowTable})
+	for _, n := range []nic{ann, bob, cat} {
+		l.ingress(n, anything)
+	}
+	l.route("203.0.113.128/25", spec.Route{Target: spec.Interface, Via: cat.addr})
+	l.change(cat, func(p *maps.Port) { p.SourceDestCheck, p.NAT = false, true })
+	l.apply()
+	datagrams := func(from nic, to string, n int) (passed int) {
+		for i := range n {
+			if l.send(from, from.frame(nic{addr: addr(to)}, header{proto: udp}, udpDatagram(uint16(1000+i), 53, 0))).verdict == sent {
+				passed++
+			}
+		}
+		return passed
+	}
+	if n := datagrams(ann, "203.0.113.9", 2*allowance); n > allowance {
+		t.Errorf("%d flows to the world, of a share of %d", n, allowance)
+	}
+	if n := datagrams(bob, "203.0.113.200", 2*allowance); n > allowance {
+		t.Errorf("%d flows to a NAT gateway, of a share of %d", n, allowance)
+	}
+	l.public(annPublic, cat)
+	l.apply()
+	if n := datagrams(cat, "203.0.113.9", 2*allowance); n != 2*allowance {
+		t.Errorf("the NAT gateway sent %d of %d", n, 2*allowance)
+	}
+}

@@ -24,6 +24,7 @@ type daemon struct {
 	name string
 	dir  string
 	arm  string // the file that arms the crash
+	in   string // the namespace that it runs in; "" is this one
 	cmd  *exec.Cmd
 	log  bytes.Buffer
 	done chan struct{}
@@ -43,15 +44,15 @@ func build(t *testing.T) string {
 	return dir
 }
 
-func newDaemon(t *testing.T, bin string) *daemon {
+func newDaemon(t *testing.T, bin, kind, in string) *daemon {
 	dir, err := os.MkdirTemp("", "vpcc")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &daemon{t: t, bin: bin, name: fmt.Sprintf("tc%d", os.Getpid()), dir: dir, arm: filepath.Join(dir, "armed")}
+	d := &daemon{t: t, bin: bin, name: fmt.Sprintf("tc%d%s", os.Getpid(), kind), dir: dir, arm: filepath.Join(dir, "armed"), in: in}
 	t.Cleanup(func() {
 		d.kill()
-		if out, err := exec.Command(bin+"/vpcd", "cleanup", "--name", d.name, "--force").CombinedOutput(); err != nil {
+		if out, err := d.command(bin+"/vpcd", "cleanup", "--name", d.name, "--force").CombinedOutput(); err != nil {
 			t.Errorf("cleanup: %v\n%s", err, out)
 		}
 		os.RemoveAll(dir)
@@ -59,10 +60,18 @@ func newDaemon(t *testing.T, bin string) *daemon {
 	return d
 }
 
+// command is a program where the daemon runs; nsenter becomes it.
+func (d *daemon) command(name string, args ...string) *exec.Cmd {
+	if d.in == "" {
+		return exec.Command(name, args...)
+	}
+	return exec.Command("nsenter", append([]string{"--net=/run/netns/" + d.in, name}, args...)...)
+}
+
 // start runs the daemon, to die at step if that is not empty and armed.
 func (d *daemon) start(step string) {
 	d.t.Helper()
-	d.cmd = exec.Command(d.bin+"/vpcd", "--name", d.name, "--data-dir", d.dir+"/data", "--socket", d.dir+"/s", "--flow-table", "4096")
+	d.cmd = d.command(d.bin+"/vpcd", "--public-allow", "10.99.0.0/16", "--name", d.name, "--data-dir", d.dir+"/data", "--socket", d.dir+"/s", "--flow-table", "4096")
 	d.cmd.Env = append(os.Environ(), "VPCD_CRASH_AT="+step, "VPCD_CRASH_WHEN="+d.arm)
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	d.log.Reset()
@@ -149,12 +158,14 @@ func netns(t *testing.T, role string) string {
 type life struct {
 	*daemon
 	a, b string
+	// outside says that a has a public address, and b a NAT gateway before it.
+	outside bool
 }
 
 // commands of one direction; each is repeated after a crash, and then either
 // does its work or finds it done.
 func (l life) build() [][]string {
-	return [][]string{
+	out := [][]string{
 		{"create", "prod", "--cidr", "10.0.0.0/16"},
 		{"subnet", "add", "web", "--vpc", "prod", "--cidr", "10.0.1.0/24"},
 		{"subnet", "add", "db", "--vpc", "prod", "--cidr", "10.0.2.0/24"},
@@ -163,17 +174,44 @@ func (l life) build() [][]string {
 		{"attach", "netns:" + l.a, "--subnet", "web", "--sg", "open", "--ip", "10.0.1.10"},
 		{"attach", "netns:" + l.b, "--subnet", "db", "--sg", "open", "--ip", "10.0.2.10"},
 	}
+	if !l.outside {
+		return out
+	}
+	return append(out, [][]string{
+		{"igw", "add", "main"},
+		{"igw", "attach", "main", "--vpc", "prod"},
+		{"rt", "add", "private", "--vpc", "prod"},
+		{"rt", "associate", "private", "--subnet", "db"},
+		{"route", "add", "main", "0.0.0.0/0", "--to", "igw:main", "--vpc", "prod"},
+		{"eip", "allocate", "--address", "198.18.0.10"},
+		{"eip", "associate", "198.18.0.10", "--eni", "netns:" + l.a},
+		{"nat", "add", "egress", "--subnet", "web"},
+		{"route", "add", "private", "0.0.0.0/0", "--to", "nat:egress", "--vpc", "prod"},
+	}...)
 }
 
 func (l life) tearDown() [][]string {
-	return [][]string{
+	var out [][]string
+	if l.outside {
+		out = [][]string{
+			{"route", "rm", "private", "0.0.0.0/0", "--vpc", "prod"},
+			{"nat", "rm", "egress"},
+			{"eip", "disassociate", "198.18.0.10"},
+			{"eip", "release", "198.18.0.10"},
+			{"igw", "detach", "main"},
+			{"igw", "rm", "main"},
+			{"rt", "disassociate", "--subnet", "db"},
+			{"rt", "rm", "private", "--vpc", "prod"},
+		}
+	}
+	return append(out, [][]string{
 		{"detach", "netns:" + l.a},
 		{"detach", "netns:" + l.b},
 		{"sg", "rm", "open", "--vpc", "prod"},
 		{"subnet", "rm", "web", "--vpc", "prod"},
 		{"subnet", "rm", "db", "--vpc", "prod"},
 		{"delete", "prod"},
-	}
+	}...)
 }
 
 // run makes every command succeed, across one crash. done tells whether a
@@ -213,9 +251,16 @@ func (l life) armedAndDead() bool {
 }
 
 func (l life) reach() error {
-	out, err := exec.Command("nsenter", "--net=/run/netns/"+l.a, "ping", "-c1", "-W2", "10.0.2.10").CombinedOutput()
+	if err := ping(l.a, "10.0.2.10"); err != nil || !l.outside {
+		return err
+	}
+	return errors.Join(ping(l.a, world), ping(l.b, world), ping(l.in, "198.18.0.10"))
+}
+
+func ping(from, to string) error {
+	out, err := exec.Command("nsenter", "--net=/run/netns/"+from, "ping", "-c1", "-W2", to).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("%w\n%s", err, out)
+		return fmt.Errorf("%s to %s: %w\n%s", from, to, err, out)
 	}
 	return nil
 }
@@ -231,8 +276,10 @@ func (l life) bare() {
 	}
 }
 
-func exists(_ string, code int) bool  { return code == 4 }
-func missing(_ string, code int) bool { return code == 3 }
+func exists(_ string, code int) bool { return code == 4 }
+func missing(out string, code int) bool {
+	return code == 3 || strings.Contains(out, "[Gateway.NotAttached]")
+}
 
 func TestEveryCrashLeavesObjectsWholeOrAbsent(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -243,10 +290,16 @@ func TestEveryCrashLeavesObjectsWholeOrAbsent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := life{daemon: newDaemon(t, bin), a: netns(t, "a"), b: netns(t, "b")}
+	plain := life{daemon: newDaemon(t, bin, "", ""), a: netns(t, "a"), b: netns(t, "b")}
+	outer := life{daemon: newDaemon(t, bin, "o", laptop(t)), a: plain.a, b: plain.b, outside: true}
 	for _, step := range strings.Split(strings.TrimSpace(string(points)), "\n") {
 		t.Run(strings.ReplaceAll(step, " ", "_"), func(t *testing.T) {
+			l := plain
+			if ofGateways(step) {
+				l = outer
+			}
 			l.t = t
+			defer l.kill() // also where it fails
 			l.start(step)
 			l.ready()
 			l.armNow()

@@ -1,0 +1,46 @@
+package crash
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// world is a host beyond the uplink.
+const world = "192.0.2.1"
+
+// laptop is a namespace for a daemon with gateways: it has an uplink, and a
+// firewall that forwards nothing by itself.
+func laptop(t *testing.T) string {
+	host, beyond := netns(t, "host"), netns(t, "world")
+	for _, line := range []string{
+		"ip link set lo up",
+		"ip link add uplink type veth peer name uplink netns " + beyond,
+		"ip addr add 192.0.2.2/24 dev uplink",
+		"ip link set uplink up",
+		"ip route add default via " + world,
+		"iptables -P FORWARD DROP",
+	} {
+		within(t, host, line)
+	}
+	within(t, beyond, "ip addr add "+world+"/24 dev uplink")
+	within(t, beyond, "ip link set uplink up")
+	return host
+}
+
+func within(t *testing.T, ns, line string) {
+	t.Helper()
+	if out, err := exec.Command("nsenter", append([]string{"--net=/run/netns/" + ns}, strings.Fields(line)...)...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", line, err, out)
+	}
+}
+
+// ofGateways: a step of a kind of object that only gateways have.
+func ofGateways(step string) bool {
+	for _, kind := range []string{"public", "filter", "firewall", "edge", "forwarding", "accept", "host-route", "nat"} {
+		if strings.HasSuffix(step, " "+kind) {
+			return true
+		}
+	}
+	return false
+}
