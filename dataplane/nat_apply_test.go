@@ -6,8 +6,10 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"testing"
 
+	"github.com/vpcfabric/vpc/dataplane/nl"
 	"github.com/vpcfabric/vpc/dataplane/spec"
 )
 
@@ -96,5 +98,22 @@ func TestNATFailureIsItsOwn(t *testing.T) {
 	rep, err := d.Apply(t.Context(), h)
 	if err == nil || !rep.Isolated || rep.Up[9] || !rep.Up[1] || !rep.Up[3] {
 		t.Errorf("%+v, %v", rep, err)
+	}
+}
+
+// What a host does not say is AWS's in the settings too, not only in the table.
+func TestNATSettingsAreComplete(t *testing.T) {
+	said, usual := newNATs(nil, "test", NATConfig{Idle: 4}), newNATs(nil, "test", NATConfig{})
+	for _, want := range []struct {
+		of          *nats
+		name, value string
+	}{
+		{said, "udp_timeout", "4"},
+		{usual, "udp_timeout", "350"},
+		{usual, "tcp_timeout_established", "350"},
+	} {
+		if !slices.Contains(want.of.settings, nl.Setting{Name: "net/netfilter/nf_conntrack_" + want.name, Value: want.value}) {
+			t.Errorf("no %s=%s in %v", want.name, want.value, want.of.settings)
+		}
 	}
 }

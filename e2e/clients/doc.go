@@ -9,6 +9,8 @@
 //     over its own socket sees the same.
 //   - Terraform's plan is empty after an apply, updates are made in place, and
 //     packets obey the configuration before and after.
+//   - Three tiers in three zones, as most people write them for Terraform, reach
+//     each other, the world and the host as a small model says, and nothing else.
 //   - Who cannot sign, comes too late, or sits in a browser changes nothing.
 //   - Many clients at once meet no fault and never get one address twice.
 //

@@ -60,7 +60,7 @@ func (tf *terraform) run(args ...string) error {
 func (tf *terraform) output(args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), applyTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, tf.program, args...)
+	cmd := tf.at(ctx, tf.program, args...)
 	cmd.Dir, cmd.Env = tf.dir, tf.env
 	// The provider is a process of Terraform's: all go together.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}

@@ -71,7 +71,7 @@ func TestDemo(t *testing.T) {
 		}
 		for _, want := range []string{
 			"$ vpc create prod --cidr 10.0.0.0/16", "== Between the VPCs nothing passes", "no_endpoint",
-			"== Revoking closes it for new connections", "== Summary", "as expected\n", "nothing is left",
+			"== Revoking closes it for new connections", "== The web server is public", "nat egress", "no_route", "== Summary", "as expected\n", "nothing is left",
 		} {
 			if !bytes.Contains(out, []byte(want)) {
 				t.Errorf("it does not say %q:\n%s", want, out)
@@ -96,8 +96,11 @@ func hostIn(t *testing.T, out string) string {
 // Interrupted, or with nobody reading on, it removes everything as well.
 func TestDemoIsInterrupted(t *testing.T) {
 	program, bin := built(t)
-	for _, how := range []string{"interrupt", "terminate", "closed pipe"} {
-		t.Run(how, func(t *testing.T) {
+	for _, row := range []struct{ how, at string }{
+		{"interrupt", "netns add"}, {"terminate", "netns add"}, {"closed pipe", "netns add"}, {"interrupt", "vpc nat add"},
+	} {
+		how := row.how
+		t.Run(how+" at "+row.at, func(t *testing.T) {
 			leakFree(t, bin, func() string {
 				demo := exec.Command(program)
 				demo.Env = append(os.Environ(), "VPC_BIN="+bin)
@@ -112,7 +115,7 @@ func TestDemoIsInterrupted(t *testing.T) {
 				defer limit.Stop()
 				var said strings.Builder
 				lines := bufio.NewScanner(out)
-				for lines.Scan() && !strings.Contains(lines.Text(), "netns add") {
+				for lines.Scan() && !strings.Contains(lines.Text(), row.at) {
 					said.WriteString(lines.Text() + "\n")
 				}
 				switch how {

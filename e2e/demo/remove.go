@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,15 +29,24 @@ func (w *world) remove() error {
 	if w.daemon != nil {
 		errs = append(errs, w.stopDaemon())
 		args := []string{"cleanup", "--name", w.host, "--data-dir", w.data(), "--purge-data", "--force"}
-		fmt.Fprintln(w.out, "$ vpcd", strings.Join(args, " "))
-		out, err := exec.Command(w.find("vpcd"), args...).CombinedOutput()
+		fmt.Fprintln(w.out, "$", w.enter(), "vpcd", strings.Join(args, " "))
+		out, err := w.vpcd(args...).CombinedOutput()
 		w.say(string(out))
-		errs = append(errs, err)
+		errs = append(errs, err, w.laptopAsBefore())
 	}
 	for _, ns := range w.spaces {
 		errs = append(errs, netns.Delete(ns))
 	}
 	return errors.Join(append(errs, os.RemoveAll(w.dir))...)
+}
+
+// laptopAsBefore looks at the laptop while it is still there.
+func (w *world) laptopAsBefore() error {
+	now, err := w.linksOf(laptop)
+	if before := w.links[laptop.name]; err == nil && !slices.Equal(now, before) {
+		err = fmt.Errorf("the laptop has the links %v, and had %v", now, before)
+	}
+	return err
 }
 
 func (w *world) stopDaemon() error {
@@ -84,7 +92,7 @@ func (w *world) left() (left []string) {
 	}
 	for _, name := range links {
 		// Others come and go meanwhile; ours are called so.
-		if !slices.Contains(w.links, name) && strings.HasPrefix(name, "vpc-") {
+		if !slices.Contains(w.links[""], name) && strings.HasPrefix(name, "vpc-") {
 			left = append(left, "link "+name)
 		}
 	}

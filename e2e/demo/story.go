@@ -19,7 +19,8 @@ func (w *world) show() error {
 		title string
 		do    func() error
 	}{
-		{"A daemon with its embedded store", w.startDaemon},
+		{"A laptop with an uplink to a world, both in namespaces", w.makeLaptop},
+		{"A daemon with its embedded store, on the laptop", w.startDaemon},
 		{"Two VPCs with the same CIDR, two subnets each", w.makeVPCs},
 		{"Plain network namespaces as workloads", w.attachNamespaces},
 		{"Containers of the Docker engine", w.attachContainers},
@@ -27,6 +28,11 @@ func (w *world) show() error {
 		{"Between the VPCs nothing passes", w.betweenBlocked},
 		{"A security group opens tcp/8080 for one group only", w.groupOpens},
 		{"Revoking closes it for new connections", w.revokeCloses},
+		{"Another VPC with three tiers: public, private, isolated", w.makeTiers},
+		{"A web server, an application behind a NAT gateway, a database", w.attachTiers},
+		{"The web server is public: it reaches the world and is reached", w.webIsPublic},
+		{"The application reaches the world and is not reached, though its group lets everybody in", w.appIsPrivate},
+		{"The database is the application's only, and reaches nothing outside", w.dbIsIsolated},
 		{"Store, plan and kernel agree", w.agree},
 	} {
 		if err := w.ctx.Err(); err != nil {

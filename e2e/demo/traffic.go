@@ -100,8 +100,9 @@ func (w *world) connect(from, to workload) outcome {
 
 // sendWatched sends packets and returns how many of them every namespace but
 // the sender's saw. The sender must reach control, within its VPC.
-func (w *world) sendWatched(from, to, control workload, enough func(map[string]int) bool) (map[string]int, error) {
-	token := probe.NewToken()
+func (w *world) sendWatched(p probe.Packet, from, to, control workload, enough func(map[string]int) bool) (map[string]int, error) {
+	p.Token, p.ID, p.SrcPort = probe.NewToken(), 1, 40000
+	p.Src, p.Dst = netip.MustParseAddr(from.addr), netip.MustParseAddr(to.addr)
 	sniffers := map[string]*probe.Sniffer{}
 	defer func() {
 		for _, s := range sniffers {
@@ -112,14 +113,12 @@ func (w *world) sendWatched(from, to, control workload, enough func(map[string]i
 		if ns == w.name(from) {
 			continue
 		}
-		s, err := probe.Sniff(ns, token)
+		s, err := probe.Sniff(ns, p.Token)
 		if err != nil {
 			return nil, err
 		}
 		sniffers[ns] = s
 	}
-	p := probe.Packet{Proto: "udp", Src: netip.MustParseAddr(from.addr), Dst: netip.MustParseAddr(to.addr),
-		SrcPort: 40000, DstPort: 9, ID: 1, Token: token}
 	if err := probe.Send(w.name(from), p, watched); err != nil {
 		return nil, err
 	}
@@ -140,10 +139,26 @@ func (w *world) sendWatched(from, to, control workload, enough func(map[string]i
 	}
 }
 
+// discard is a packet that nobody has to answer.
+var discard = probe.Packet{Proto: "udp", DstPort: 9}
+
 // overhear sends into the void: no namespace at all may see a packet.
 func (w *world) overhear(from, to, control workload) (outcome, error) {
-	seen, err := w.sendWatched(from, to, control, func(map[string]int) bool { return true })
-	o := outcome{fmt.Sprintf("%s > %s (%s) udp, %d packets", from.name, to.name, to.addr, watched), blocked}
+	return w.unheard(discard, from, to, control)
+}
+
+// refused asks for connections that nobody may see, but for those on the way to
+// where the packets are dropped.
+func (w *world) refused(from, to, control workload, way ...workload) (outcome, error) {
+	return w.unheard(probe.Packet{Proto: "tcp", DstPort: port}, from, to, control, way...)
+}
+
+func (w *world) unheard(p probe.Packet, from, to, control workload, way ...workload) (outcome, error) {
+	seen, err := w.sendWatched(p, from, to, control, func(map[string]int) bool { return true })
+	for _, l := range way {
+		delete(seen, w.name(l))
+	}
+	o := outcome{fmt.Sprintf("%s > %s (%s) %s, %d packets", from.name, to.name, to.addr, p.Proto, watched), blocked}
 	for _, n := range seen {
 		if n != 0 {
 			o.actual = passes
@@ -152,9 +167,18 @@ func (w *world) overhear(from, to, control workload) (outcome, error) {
 	return o, err
 }
 
+// seenAs is the address that a server sees a connection come from.
+func (w *world) seenAs(from, to workload) outcome {
+	o := outcome{what: fmt.Sprintf("%s > %s (%s) tcp/%d, seen as", from.name, to.name, to.addr, freePort), actual: blocked}
+	if addr, err := probe.SeenAsBy(w.name(from), w.name(to), netip.AddrPortFrom(netip.MustParseAddr(to.addr), freePort)); err == nil {
+		o.actual = addr.String()
+	}
+	return o
+}
+
 // arrivesOnlyAt sends to an address that two workloads have.
 func (w *world) arrivesOnlyAt(from, to, not workload) (outcome, error) {
-	seen, err := w.sendWatched(from, to, to, func(seen map[string]int) bool { return seen[w.name(to)] >= watched })
+	seen, err := w.sendWatched(discard, from, to, to, func(seen map[string]int) bool { return seen[w.name(to)] >= watched })
 	o := outcome{fmt.Sprintf("%s > %s, never %s (%s)", from.name, to.name, not.name, to.addr), passes}
 	for ns, n := range seen {
 		if (ns == w.name(to)) != (n == watched) || ns != w.name(to) && n != 0 {

@@ -24,13 +24,18 @@ const (
 	readiness = 20 * time.Second
 	pause     = 20 * time.Millisecond
 	port      = 8080
+	freePort  = 8081 // nobody listens there all the time
 )
 
 // workload is an endpoint of the story: a namespace, or a container.
 type workload struct {
 	name, vpc, subnet, addr string
+	flags                   string // more of attach
 	container               bool
 }
+
+// at is the same workload by another of its addresses.
+func (l workload) at(addr string) workload { l.addr = addr; return l }
 
 // world is everything the demo makes, and what it has found out.
 type world struct {
@@ -45,7 +50,7 @@ type world struct {
 	docker  string // the engine's socket, empty without one
 	spaces  []string
 	servers []*probe.Echo
-	links   []string // of this machine, before
+	links   map[string][]string // before, by namespace; "" is this machine's
 	results []result
 }
 
@@ -56,8 +61,8 @@ func newWorld(ctx context.Context, out io.Writer) (*world, error) {
 	}
 	b := make([]byte, 2)
 	rand.Read(b)
-	w := &world{ctx: ctx, out: out, host: "demo" + hex.EncodeToString(b), bin: bin}
-	if w.links, err = linkNames(); err != nil {
+	w := &world{ctx: ctx, out: out, host: "demo" + hex.EncodeToString(b), bin: bin, links: map[string][]string{}}
+	if w.links[""], err = linkNames(); err != nil {
 		return nil, err
 	}
 	if err := netns.Prepare(); err != nil {
@@ -136,19 +141,28 @@ func (w *world) vpc(lines ...string) error {
 	return nil
 }
 
+// enter is the command that goes where vpcd runs.
+func (w *world) enter() string { return "nsenter --net=" + netns.Path(w.name(laptop)) }
+
+// vpcd is its command, on the laptop.
+func (w *world) vpcd(args ...string) *exec.Cmd {
+	words := append(strings.Fields(w.enter()), w.find("vpcd"))
+	return exec.Command(words[0], append(words[1:], args...)...)
+}
+
 func (w *world) startDaemon() error {
 	args := []string{"--name", w.host, "--data-dir", w.data(), "--socket", w.socket()}
 	if socket := dockerSocket(); socket != "" {
 		args = append(args, "--docker-socket", socket)
 	}
 	fmt.Fprintf(w.out, "$ export PATH=%s:$PATH VPC_SOCKET=%s\n", w.bin, w.socket())
-	fmt.Fprintln(w.out, "$ vpcd", strings.Join(args, " "), "&")
+	fmt.Fprintln(w.out, "$", w.enter(), "vpcd", strings.Join(args, " "), "&")
 	log, err := os.Create(filepath.Join(w.dir, "log"))
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	w.daemon, w.exited = exec.Command(w.find("vpcd"), args...), make(chan struct{})
+	w.daemon, w.exited = w.vpcd(args...), make(chan struct{})
 	w.daemon.Stdout, w.daemon.Stderr = log, log
 	w.daemon.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := w.daemon.Start(); err != nil {
@@ -195,15 +209,23 @@ func (w *world) attach(l workload) error {
 		}
 	} else {
 		fmt.Fprintln(w.out, "$ ip netns add", w.name(l))
-		if err := netns.Add(w.name(l)); err != nil {
+		if err := w.addSpace(l); err != nil {
 			return err
 		}
-		w.spaces = append(w.spaces, w.name(l))
-		server, err := probe.Serve(w.name(l), "tcp", port)
-		if err != nil {
-			return err
-		}
-		w.servers = append(w.servers, server)
 	}
-	return w.vpc(fmt.Sprintf("attach %s --vpc %s --subnet %s --ip %s", target, l.vpc, l.subnet, l.addr))
+	return w.vpc(fmt.Sprintf("attach %s --vpc %s --subnet %s --ip %s %s", target, l.vpc, l.subnet, l.addr, l.flags))
+}
+
+// addSpace makes a namespace with an echo server on tcp/8080.
+func (w *world) addSpace(l workload) error {
+	if err := netns.Add(w.name(l)); err != nil {
+		return err
+	}
+	w.spaces = append(w.spaces, w.name(l))
+	server, err := probe.Serve(w.name(l), "tcp", port)
+	if err != nil {
+		return err
+	}
+	w.servers = append(w.servers, server)
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vpcfabric/vpc/e2e/netns"
 	"github.com/vpcfabric/vpc/e2e/probe"
+	"github.com/vpcfabric/vpc/e2e/uplink"
 	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/client"
 )
@@ -21,10 +22,6 @@ import (
 const (
 	laptop = "laptop"
 	world  = "world"
-
-	laptopAddr = "192.0.2.2"
-	routerAddr = "192.0.2.1"   // of the world, at the laptop's uplink
-	worldAddr  = "203.0.113.9" // of a server there
 )
 
 // cmdWorld makes a laptop with an uplink to the world, and has vpcd run there
@@ -39,29 +36,17 @@ func cmdWorld(c call, args []string) error {
 	if err := cmdNs(c, []string{"add", laptop, world}); err != nil {
 		return err
 	}
-	c.fixed = map[string]netip.Addr{laptop: netip.MustParseAddr(laptopAddr), world: netip.MustParseAddr(worldAddr)}
+	c.fixed = map[string]netip.Addr{laptop: uplink.Laptop, world: uplink.World}
 	c.inside = laptop
-	lines := []string{
-		"laptop sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1",
-		"world sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1",
-		"laptop ip link set lo up",
-		"laptop ip link add uplink type veth peer name uplink netns " + c.full(world),
-		"laptop ip addr add " + laptopAddr + "/24 dev uplink",
-		"laptop ip link set uplink up",
-		"world ip link set lo up",
-		"world ip addr add " + worldAddr + "/32 dev lo",
-		"world ip addr add 203.0.113.10/32 dev lo",
-		"world ip addr add " + routerAddr + "/24 dev uplink",
-		"world ip link set uplink up",
-		"world ip route change 192.0.2.0/24 dev uplink src " + worldAddr, // its servers answer as they were asked
-		"laptop ip route add default via " + routerAddr,
-		"laptop sysctl -qw net.ipv4.ip_forward=1",
+	if err := uplink.Connect(c.full(laptop), c.full(world)); err != nil {
+		return err
 	}
+	var lines []string
 	for i := 0; i < len(args); i++ {
 		switch mtu, isMTU := strings.CutPrefix(args[i], "mtu="); {
 		case args[i] == "knows" && i+1 < len(args):
 			i++
-			lines = append(lines, "world ip route add "+args[i]+" via "+laptopAddr+" src "+worldAddr)
+			lines = append(lines, "world ip route add "+args[i]+" via "+uplink.Laptop.String()+" src "+uplink.World.String())
 		case args[i] == "offload=off":
 			lines = append(lines, "laptop ethtool -K uplink tx off gso off tso off gro off", "world ethtool -K uplink tx off gso off tso off gro off")
 		case isMTU:

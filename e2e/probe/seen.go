@@ -11,9 +11,14 @@ import (
 // SeenAs is the address from which a server in one namespace sees a TCP
 // connection that is made to `to` in another.
 func SeenAs(from, server string, to netip.Addr) (netip.Addr, error) {
+	return SeenAsBy(from, server, netip.AddrPortFrom(to, 0))
+}
+
+// SeenAsBy is SeenAs on a port that nobody listens on; 0 is any.
+func SeenAsBy(from, server string, to netip.AddrPort) (netip.Addr, error) {
 	var l net.Listener
 	err := netns.Do(server, func() (err error) {
-		l, err = net.Listen("tcp4", "0.0.0.0:0")
+		l, err = net.Listen("tcp4", netip.AddrPortFrom(netip.IPv4Unspecified(), to.Port()).String())
 		return err
 	})
 	if err != nil {
@@ -23,7 +28,7 @@ func SeenAs(from, server string, to netip.Addr) (netip.Addr, error) {
 	port := netip.MustParseAddrPort(l.Addr().String()).Port()
 	var conn net.Conn
 	err = netns.Do(from, func() (err error) {
-		conn, err = net.DialTimeout("tcp4", netip.AddrPortFrom(to, port).String(), answerTime)
+		conn, err = net.DialTimeout("tcp4", netip.AddrPortFrom(to.Addr(), port).String(), answerTime)
 		return err
 	})
 	if err != nil {
