@@ -71,6 +71,8 @@ type Dataplane struct {
 	// lifted is set once the operator confirmed what the brake held back.
 	lifted map[string]bool
 	cuts   cuts
+	// generations are those of nftables as Disturbed last saw them, by path.
+	generations map[string]uint32
 }
 
 // Open loads programs and maps and reads what an earlier life of this host left

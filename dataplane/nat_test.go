@@ -374,7 +374,7 @@ func TestNATWithoutTableIsClosed(t *testing.T) {
 	l := newNATLab(t, gateways.NATConfig{}, natIP)
 	inNetns(t, l.nat, "nft flush ruleset")
 	bad := gateways.DefaultNAT()
-	bad.FirstPort = bad.LastPort // no range: the table is refused
+	bad.LastPort = bad.FirstPort - 1 // no range: the table is refused
 	d := newNATs(l.kernel, l.name, bad)
 	if err := d.Put(context.Background(), 7, nat{netns: l.kernel.Netns(l.host.NATs[7].ID), addrs: natIP}); err == nil {
 		t.Fatal("accepted")

@@ -215,7 +215,7 @@ func portRange(text string) (first, last uint16, err error) {
 		return 0, 0, err
 	}
 	high, err := strconv.ParseUint(b, 10, 16)
-	if err == nil && (low == 0 || low >= high) {
+	if err == nil && (low == 0 || low > high) {
 		err = fmt.Errorf("%d to %d is no range", low, high)
 	}
 	return uint16(low), uint16(high), err

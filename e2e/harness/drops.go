@@ -11,7 +11,8 @@ import (
 	"github.com/vpcfabric/vpc/vpcd/client"
 )
 
-// drops are counted packets by reason/stage, over all interfaces.
+// drops are counted packets by reason/stage, over all interfaces. What NAT gateways
+// drop inside is dropped/nat.
 type drops map[string]int64
 
 func (d drops) String() string {
@@ -35,6 +36,17 @@ func (h *host) drops() (drops, error) {
 	out := drops{}
 	for _, d := range res.Drops {
 		out[d.Reason+"/"+d.Stage] += api.Val(d.Packets)
+	}
+	nats, _, err := client.Call[api.DescribeNatGatewayStatisticsRequest, api.DescribeNatGatewayStatisticsResult](ctx, h.api, "DescribeNatGatewayStatistics", &api.DescribeNatGatewayStatisticsRequest{})
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range nats.NatGatewayStatistics {
+		for _, counter := range n.Counters {
+			if counter.Name == "PacketsDropCount" {
+				out["dropped/nat"] += api.Val(counter.Value)
+			}
+		}
 	}
 	return out, nil
 }

@@ -103,7 +103,7 @@ func commands() map[string]command {
 	return map[string]command{
 		"vpcd": cmdVpcd, "vpc": cmdVpc, "shows": cmdShows, "exit": cmdExit, "refused": cmdRefused, "verify": cmdVerify,
 		"ns": cmdNs, "in": cmdIn, "wreck": cmdWreck,
-		"serve": cmdServe, "ok": cmdOK, "blocked": cmdBlocked, "forge": cmdForge, "bringup": cmdBringUp,
+		"serve": cmdServe, "ok": cmdOK, "checksums": cmdChecksums, "blocked": cmdBlocked, "forge": cmdForge, "bringup": cmdBringUp,
 		"maxsize": cmdMaxSize, "arrives": cmdArrives, "neighbours": cmdNeighbours,
 		"linklocal": cmdLinkLocal, "hostaddress": cmdHostAddress, "nolisteners": cmdNoListeners, "unchanged": cmdUnchanged,
 		"hold": cmdHold, "denied": cmdDenied, "loss": cmdLoss, "kills": cmdKills, "flows": cmdFlows,

@@ -228,7 +228,7 @@ func (c call) startDenied(from, to string) (err error) {
 	d := &denied{sniffers: map[string]*probe.Sniffer{}}
 	c.host.denied = d
 	for alias := range c.spaces {
-		if alias == from {
+		if alias == from || alias == c.inside { // the host forwards
 			continue
 		}
 		if d.sniffers[alias], err = probe.Sniff(c.full(alias), p.Token); err != nil {

@@ -75,6 +75,22 @@ func cmdOK(c call, args []string) error {
 	return nil
 }
 
+// cmdChecksums wants datagrams to arrive with right checksums, and one that was
+// sent without to arrive without. It needs senders that compute them: no offload.
+//
+//	checksums web world:7000
+func cmdChecksums(c call, args []string) error {
+	if len(args) != 2 {
+		return errors.New("want FROM TO:PORT")
+	}
+	to, port, err := c.address(args[1])
+	if err != nil {
+		return err
+	}
+	server, _, _ := strings.Cut(args[1], ":")
+	return probe.Checksums(c.full(args[0]), c.full(server), netip.AddrPortFrom(to, port))
+}
+
 // negative is a line "… OPTION=VALUE… REASON/STAGE -- CONTROL" behind its
 // fixed words.
 type negative struct {
@@ -111,7 +127,7 @@ func parseNegative(count string, args []string) (negative, error) {
 
 // prove runs a negative test: the control before, the packets, the named
 // counter up by exactly that many and no other, no namespace but the sender's
-// saw a packet with the token, the control after. The control comes behind the
+// and that of via=ALIAS, which forwards, saw a packet with the token, the control after. The control comes behind the
 // packets on the same path, so that nothing is still on its way.
 func (c call) prove(neg negative, sender string, token probe.Token, send func() error) error {
 	if err := cmdOK(c, neg.control); err != nil {
@@ -152,9 +168,13 @@ func (c call) prove(neg negative, sender string, token probe.Token, send func() 
 		if err != nil {
 			return err
 		}
-		if seen != 0 {
+		want := 0
+		if watched[i] == neg.opts["via"] {
+			want = neg.n
+		}
+		if seen != want {
 			sniffers = sniffers[i+1:]
-			return fmt.Errorf("%s saw %d of %d packets", watched[i], seen, neg.n)
+			return fmt.Errorf("%s saw %d packets, want %d", watched[i], seen, want)
 		}
 	}
 	sniffers = nil
@@ -167,7 +187,7 @@ func (c call) prove(neg negative, sender string, token probe.Token, send func() 
 //
 // Options: src=ADDRESS, sport=PORT, size=BYTES of the packet, flags=syn,ack…,
 // icmp=TYPE/CODE, quote=PROTO,FROM:PORT,TO:PORT of an ICMP error, frag=FIELD of
-// the IP header.
+// the IP header, via=ALIAS that forwards them and is where they end.
 func cmdBlocked(c call, args []string) error {
 	if len(args) < 5 {
 		return errors.New("want N PROTO FROM TO[:PORT] REASON/STAGE -- CONTROL")

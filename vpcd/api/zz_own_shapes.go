@@ -133,6 +133,16 @@ type DescribeLimitsResult struct {
 	Limits []Limit `json:"Limits" ec2:"query=LimitSet,xml=limitSet,item=item"`
 }
 
+// DescribeNatGatewayStatisticsRequest is the request of action DescribeNatGatewayStatistics.
+type DescribeNatGatewayStatisticsRequest struct {
+	NatGatewayIds []string `json:"NatGatewayIds,omitempty" ec2:"query=NatGatewayId,xml=NatGatewayId,item=item"`
+}
+
+// DescribeNatGatewayStatisticsResult is the result of action DescribeNatGatewayStatistics.
+type DescribeNatGatewayStatisticsResult struct {
+	NatGatewayStatistics []NatGatewayStatistics `json:"NatGatewayStatistics" ec2:"query=NatGatewayStatisticsSet,xml=natGatewayStatisticsSet,item=item"`
+}
+
 // DescribeNetworkInterfaceStatisticsRequest is the request of action DescribeNetworkInterfaceStatistics.
 type DescribeNetworkInterfaceStatisticsRequest struct {
 	NetworkInterfaceIds []string `json:"NetworkInterfaceIds,omitempty" ec2:"query=NetworkInterfaceId,xml=NetworkInterfaceId,item=item"`
@@ -263,6 +273,12 @@ type ModifyVpcOptionsRequest struct {
 	VpcId      string `json:"VpcId,omitempty" ec2:"query=VpcId,xml=VpcId,required"`
 	Revocation string `json:"Revocation,omitempty" ec2:"query=Revocation,xml=Revocation,enum=Revocation"`
 	DryRun     *bool  `json:"DryRun,omitempty" ec2:"query=DryRun,xml=dryRun"`
+}
+
+// NatGatewayStatistics is the shape of that name.
+type NatGatewayStatistics struct {
+	NatGatewayId string    `json:"NatGatewayId,omitempty" ec2:"query=NatGatewayId,xml=natGatewayId"`
+	Counters     []Counter `json:"Counters,omitempty" ec2:"query=CounterSet,xml=counterSet,item=item"`
 }
 
 // NetworkInterfaceStatistics is the shape of that name.

@@ -48,8 +48,13 @@ type Kernel interface {
 	Apply(ctx context.Context, h *spec.Host) (dataplane.Report, error)
 	Verify(ctx context.Context, h *spec.Host) ([]dataplane.Drift, error)
 	Dirty()
+	// Disturbed reports whether others changed the tables that packets meet since
+	// it was last asked; the next Apply then looks at what is ours among them.
+	Disturbed() bool
 	Lift(names []string)
 	Read() dataplane.Reader
+	// NAT are the metrics of a NAT gateway; one that is not here is fs.ErrNotExist.
+	NAT(ctx context.Context, id string) (dataplane.NATMetrics, error)
 }
 
 // Resolver finds workloads.
@@ -83,6 +88,9 @@ const (
 	defaultPassLimit = 60 * time.Second
 	// pollPlaces is how often workloads are looked for that no event tells of.
 	pollPlaces = time.Second
+	// pollTables is how often others' changes of packet filters are looked for: a
+	// flushed one is to be back within a second.
+	pollTables = 250 * time.Millisecond
 )
 
 // Agent runs one host.
@@ -173,6 +181,8 @@ func (a *Agent) loop(ctx context.Context) error {
 	defer resync.Stop()
 	poll := time.NewTicker(pollPlaces)
 	defer poll.Stop()
+	tables := time.NewTicker(pollTables)
+	defer tables.Stop()
 	moved := a.cfg.Resolver.Watch(ctx)
 	wake := a.cfg.Source.Wake()
 	look := a.guarded
@@ -180,7 +190,7 @@ func (a *Agent) loop(ctx context.Context) error {
 		if err := look(ctx); err != nil {
 			return err
 		}
-		full, err := a.wait(ctx, wake, moved, resync.C, poll.C)
+		full, err := a.wait(ctx, wake, moved, ticks{resync.C, poll.C, tables.C})
 		if err != nil {
 			return err
 		}
@@ -190,6 +200,10 @@ func (a *Agent) loop(ctx context.Context) error {
 		}
 	}
 }
+
+// ticks are what the loop does at intervals: a pass over everything, a look for
+// workloads, and one for tables that others changed.
+type ticks struct{ resync, places, tables <-chan time.Time }
 
 // heal is a pass that reads the whole kernel before it compares. A repair can
 // undo what was right when it was read, as forwarding does with the redirects
@@ -206,7 +220,7 @@ func (a *Agent) heal(ctx context.Context) error {
 // wait returns when another pass is due; after one that failed that is soon,
 // and less soon the longer it fails. full says that it is time to read the whole
 // kernel.
-func (a *Agent) wait(ctx context.Context, wake, moved <-chan struct{}, resync, poll <-chan time.Time) (full bool, err error) {
+func (a *Agent) wait(ctx context.Context, wake, moved <-chan struct{}, every ticks) (full bool, err error) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -215,9 +229,13 @@ func (a *Agent) wait(ctx context.Context, wake, moved <-chan struct{}, resync, p
 			return false, nil
 		case <-moved:
 			return false, nil
-		case <-resync:
+		case <-every.resync:
 			return true, nil
-		case <-poll:
+		case <-every.tables:
+			if a.cfg.Kernel.Disturbed() {
+				return false, nil
+			}
+		case <-every.places:
 			if a.retryDue() || a.placesChanged(ctx) {
 				return false, nil
 			}

@@ -327,6 +327,21 @@ func TestResync(t *testing.T) {
 	})
 }
 
+// TestDisturbed: what others do to tables is followed by a pass within a second,
+// which does not read the whole kernel.
+func TestDisturbed(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.run(t)
+		pass(0)
+		before := len(b.kernel.passes())
+		b.kernel.do(func() { b.kernel.disturbed = true })
+		pass(pollTables)
+		if n := len(b.kernel.passes()); n != before+1 || b.kernel.readings() != 0 {
+			t.Errorf("%d passes, want %d; read %d times", n, before+1, b.kernel.readings())
+		}
+	})
+}
+
 // TestRepairIsLookedAt: a repair is followed by a second reading at once, and
 // that one, which finds nothing, by none.
 func TestRepairIsLookedAt(t *testing.T) {

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"slices"
@@ -78,6 +79,8 @@ type kernel struct {
 	damage  int // objects that the next Apply finds and repairs
 	drifts  []dataplane.Drift
 	reader
+	disturbed bool
+	nats      map[string]dataplane.NATMetrics
 }
 
 func (k *kernel) do(f func()) {
@@ -124,6 +127,14 @@ func (k *kernel) Dirty() {
 	k.dirty++
 }
 
+func (k *kernel) Disturbed() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	was := k.disturbed
+	k.disturbed = false
+	return was
+}
+
 func (k *kernel) Lift(names []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -131,6 +142,14 @@ func (k *kernel) Lift(names []string) {
 }
 
 func (k *kernel) Read() dataplane.Reader { return k.reader }
+
+func (k *kernel) NAT(_ context.Context, id string) (dataplane.NATMetrics, error) {
+	m, there := k.nats[id]
+	if !there {
+		return m, fs.ErrNotExist
+	}
+	return m, k.reader.fail
+}
 
 // reader has counted what a test says.
 type reader struct {

@@ -24,8 +24,9 @@ type Host interface {
 	Flows(ctx context.Context, interfaces []string, after FlowID, limit int) ([]api.Flow, error)
 	// TrackedFlows counts live flows there that outlive these rules, by id.
 	TrackedFlows(ctx context.Context, interfaces, rules []string) (int, error)
-	// Statistics returns the counters of named interfaces that it has.
-	Statistics(ctx context.Context, interfaces []string) ([]api.NetworkInterfaceStatistics, error)
+	// Statistics returns the counters of those interfaces and NAT gateways that it
+	// has, by id; without names, of all interfaces.
+	Statistics(ctx context.Context, ids []string) (map[string][]api.Counter, error)
 	// Resolve checks that a target can be attached under the name ifname and,
 	// with defaultRoute, that its namespace has no default route yet. Errors
 	// are *api.Error and name the flag that helps.

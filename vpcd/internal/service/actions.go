@@ -129,6 +129,7 @@ func (s *Service) Handlers() map[string]Handler {
 		"DescribeNetworkInterfaces":                  action(s.describeNetworkInterfaces),
 		"DescribeNetworkInterfaceAttribute":          action(s.describeNetworkInterfaceAttribute),
 		"DescribeNetworkInterfaceStatistics":         action(s.describeNetworkInterfaceStatistics),
+		"DescribeNatGatewayStatistics":               action(s.describeNatGatewayStatistics),
 		"ModifyNetworkInterfaceAttribute":            action(s.modifyNetworkInterfaceAttribute),
 		"ResetNetworkInterfaceAttribute":             action(s.resetNetworkInterfaceAttribute),
 		"AttachNetworkInterface":                     action(s.attachNetworkInterface),

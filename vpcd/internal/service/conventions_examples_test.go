@@ -61,6 +61,8 @@ var networkExamples = []func(*side) any{
 		return &api.DescribeNetworkInterfaceStatisticsRequest{NetworkInterfaceIds: []string{s.used}}
 	},
 	func(*side) any { return &api.DescribeNetworkInterfaceStatisticsRequest{} },
+	func(s *side) any { return &api.DescribeNatGatewayStatisticsRequest{NatGatewayIds: []string{s.nat}} },
+	func(*side) any { return &api.DescribeNatGatewayStatisticsRequest{} },
 	func(s *side) any { return &api.DescribeFlowsRequest{NetworkInterfaceIds: []string{s.used}} },
 	func(*side) any { return &api.DescribeFlowsRequest{} },
 

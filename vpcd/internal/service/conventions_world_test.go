@@ -53,7 +53,7 @@ func (e everything) Resolve(ctx context.Context, target, ifname string, route bo
 // newSides makes a world of two accounts and returns alice's and bob's half.
 func newSides(t *testing.T) (a, b *side) {
 	t.Helper()
-	h := everything{&answers{confirmed: 1}, &workloads{missing: map[string]bool{}}}
+	h := everything{&answers{confirmed: 1, statistics: map[string][]api.Counter{}}, &workloads{missing: map[string]bool{}}}
 	bench := newSealedBench(t, func(c *Config) {
 		c.Host, c.HostName = h, "h1"
 		c.PublicPools = []netip.Prefix{netip.MustParsePrefix("198.18.0.0/20")}
@@ -67,7 +67,10 @@ func newSides(t *testing.T) (a, b *side) {
 			id := eni.Interface.NetworkInterfaceId
 			h.drops = append(h.drops, api.Drop{NetworkInterfaceId: id})
 			h.flows = append(h.flows, api.Flow{NetworkInterfaceId: id})
-			h.statistics = append(h.statistics, api.NetworkInterfaceStatistics{NetworkInterfaceId: id})
+			h.statistics[id] = nil
+		}
+		for _, n := range natKind.list(bench.store.Snapshot(), s.who) {
+			h.statistics[n.Gateway.NatGatewayId] = nil
 		}
 		h.hits = append(h.hits, api.RuleHit{GroupId: s.group, SecurityGroupRuleId: s.rule}, api.RuleHit{NetworkAclId: s.acl, RuleNumber: api.Ptr(int32(100))})
 	}

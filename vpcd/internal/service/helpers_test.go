@@ -168,7 +168,7 @@ type answers struct {
 	// tracked answers TrackedFlows, which was asked for rules.
 	tracked    int
 	rules      []string
-	statistics []api.NetworkInterfaceStatistics
+	statistics map[string][]api.Counter
 }
 
 func (a *answers) TrackedFlows(_ context.Context, ids, rules []string) (int, error) {
@@ -176,7 +176,7 @@ func (a *answers) TrackedFlows(_ context.Context, ids, rules []string) (int, err
 	return a.tracked, a.err
 }
 
-func (a *answers) Statistics(_ context.Context, ids []string) ([]api.NetworkInterfaceStatistics, error) {
+func (a *answers) Statistics(_ context.Context, ids []string) (map[string][]api.Counter, error) {
 	a.asked = ids
 	return a.statistics, a.err
 }

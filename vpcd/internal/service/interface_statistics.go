@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"slices"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
 )
@@ -35,9 +34,9 @@ func (s *Service) describeNetworkInterfaceStatistics(ctx context.Context, caller
 	if err != nil {
 		return nil, 0, hostError(err)
 	}
-	for _, one := range all {
-		if slices.Contains(attached, one.NetworkInterfaceId) {
-			out.NetworkInterfaceStatistics = append(out.NetworkInterfaceStatistics, one)
+	for _, id := range attached {
+		if counters, there := all[id]; there {
+			out.NetworkInterfaceStatistics = append(out.NetworkInterfaceStatistics, api.NetworkInterfaceStatistics{NetworkInterfaceId: id, Counters: counters})
 		}
 	}
 	return out, v.revision(), nil

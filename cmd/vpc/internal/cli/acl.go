@@ -128,6 +128,7 @@ func (s *session) associate(acl, subnet string) error {
 	if err := s.emit(res, []string{res.NewAssociationId}, func() { s.say("%s", line) }); err != nil {
 		return err
 	}
+	s.warnNoAnswers(o)
 	return s.wait(line)
 }
 

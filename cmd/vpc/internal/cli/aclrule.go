@@ -87,6 +87,7 @@ func (s *session) entryCommand(name, short, example string, do func(*api.CreateN
 			if err != nil {
 				return doing(fmt.Sprintf("%s rule %s of %s", name, entryName(api.Val(req.Egress), api.Val(req.RuleNumber)), o), err)
 			}
+			defer s.warnNoAnswers(o)
 			return s.done(res, o, "has rule "+entryText(req))
 		})
 	f.add(cmd)
@@ -164,6 +165,7 @@ func (s *session) entryRemove() *cobra.Command {
 			if err != nil {
 				return doing(fmt.Sprintf("remove rule %s of %s", entryName(egress, number), o), err)
 			}
+			defer s.warnNoAnswers(o)
 			return s.done(res, o, "no longer has rule "+entryName(egress, number))
 		})
 	f.add(cmd)

@@ -17,7 +17,7 @@ type fakeList struct {
 func (d *daemon) addDefaultAcl(vpcID string) {
 	d.acls = append(d.acls, api.NetworkAcl{NetworkAclId: "acl-" + strings.TrimPrefix(vpcID, "vpc-"), VpcId: vpcID, IsDefault: api.Ptr(true),
 		Entries: []api.NetworkAclEntry{
-			{RuleNumber: api.Ptr(int32(100)), RuleAction: "allow", Protocol: "6", CidrBlock: "0.0.0.0/0", Egress: api.Ptr(false), PortRange: &api.PortRange{From: api.Ptr(int32(80)), To: api.Ptr(int32(80))}},
+			{RuleNumber: api.Ptr(int32(100)), RuleAction: "allow", Protocol: "6", CidrBlock: "0.0.0.0/0", Egress: api.Ptr(false), PortRange: &api.PortRange{From: api.Ptr(int32(8080)), To: api.Ptr(int32(8080))}},
 			{RuleNumber: api.Ptr(int32(32767)), RuleAction: "deny", Protocol: "-1", CidrBlock: "0.0.0.0/0", Egress: api.Ptr(true)}}})
 }
 
@@ -57,6 +57,15 @@ func (d *daemon) acl(req any) (any, *api.Error) {
 		a := at(r.NetworkAclId)
 		a.Entries = append(slices.Clone(a.Entries), api.NetworkAclEntry{RuleNumber: r.RuleNumber, RuleAction: r.RuleAction, Protocol: r.Protocol,
 			Egress: r.Egress, CidrBlock: r.CidrBlock, PortRange: r.PortRange, IcmpTypeCode: r.IcmpTypeCode})
+	case *api.ReplaceNetworkAclEntryRequest:
+		a := at(r.NetworkAclId)
+		a.Entries = slices.Clone(a.Entries)
+		for i := range a.Entries {
+			if e := &a.Entries[i]; *e.RuleNumber == *r.RuleNumber && *e.Egress == *r.Egress {
+				*e = api.NetworkAclEntry{RuleNumber: r.RuleNumber, RuleAction: r.RuleAction, Protocol: r.Protocol,
+					Egress: r.Egress, CidrBlock: r.CidrBlock, PortRange: r.PortRange, IcmpTypeCode: r.IcmpTypeCode}
+			}
+		}
 	case *api.DeleteNetworkAclEntryRequest:
 		a := at(r.NetworkAclId)
 		a.Entries = slices.DeleteFunc(slices.Clone(a.Entries), func(e api.NetworkAclEntry) bool { return *e.RuleNumber == *r.RuleNumber })

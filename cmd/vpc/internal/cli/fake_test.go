@@ -58,9 +58,10 @@ type daemon struct {
 	drops      []api.Drop
 	hits       []api.RuleHit
 	// flows is how many tracked flows any rules have; a cut ends them.
-	flows      int64
-	statistics []api.NetworkInterfaceStatistics
-	keys       []api.AccessKey
+	flows         int64
+	statistics    []api.NetworkInterfaceStatistics
+	natStatistics []api.NatGatewayStatistics
+	keys          []api.AccessKey
 	// environment answers GetEnvironment.
 	environment api.GetEnvironmentResult
 }
@@ -425,6 +426,10 @@ func (d *daemon) read(req any) (any, *api.Error) {
 	case *api.DescribeNetworkInterfaceStatisticsRequest:
 		return &api.DescribeNetworkInterfaceStatisticsResult{NetworkInterfaceStatistics: slices.DeleteFunc(slices.Clone(d.statistics), func(n api.NetworkInterfaceStatistics) bool {
 			return len(r.NetworkInterfaceIds) > 0 && !slices.Contains(r.NetworkInterfaceIds, n.NetworkInterfaceId)
+		})}, nil
+	case *api.DescribeNatGatewayStatisticsRequest:
+		return &api.DescribeNatGatewayStatisticsResult{NatGatewayStatistics: slices.DeleteFunc(slices.Clone(d.natStatistics), func(n api.NatGatewayStatistics) bool {
+			return len(r.NatGatewayIds) > 0 && !slices.Contains(r.NatGatewayIds, n.NatGatewayId)
 		})}, nil
 	case *api.VerifyHostRequest:
 		return &api.VerifyHostResult{Clean: api.Ptr(len(d.drifts) == 0), Drifts: append([]api.Drift{}, d.drifts...)}, nil

@@ -20,7 +20,7 @@ func (s *session) natCommand() *cobra.Command {
 	s.completeArgs(show, natNoun)
 	s.completeArgs(rm, natNoun)
 	cmd := group("nat", "NAT gateways", "  vpc nat add egress --subnet web\n  vpc nat list --vpc prod",
-		s.natAdd(), list, show, s.natSet(), rm, s.natAssociate(), s.natDisassociate())
+		s.natAdd(), list, show, s.natStats(), s.natSet(), rm, s.natAssociate(), s.natDisassociate())
 	cmd.Long = "A NAT gateway lets subnets begin connections to the outside, behind its own addresses, and lets none in.\n" +
 		"A public one has an elastic IP and stands in a public subnet; a private one reaches other networks without.\n" +
 		"Subnets use it by a route: vpc route add private 0.0.0.0/0 --to nat:egress"

@@ -69,3 +69,18 @@ func TestStatistics(t *testing.T) {
 	golden(t, "stats", b.story("eni stats", "eni stats web1", "eni stats docker:web1 -o json", "eni stats -q", "eni stats --vpc prod",
 		"eni stats --vpc other", "eni stats --vpc other -o json", "eni stats nobody"))
 }
+
+// TestNatStatistics: one line for each counter.
+func TestNatStatistics(t *testing.T) {
+	b := newBench(t)
+	b.world()
+	b.ok("create other --cidr 10.0.0.0/16")
+	b.ok("nat add egress --subnet web --private")
+	count := func(name string, n int64) api.Counter { return api.Counter{Name: name, Value: &n} }
+	b.natStatistics = []api.NatGatewayStatistics{
+		{NatGatewayId: b.nats[0].NatGatewayId, Counters: []api.Counter{count("ActiveConnectionCount", 16), count("ErrorPortAllocation", 3)}},
+		{NatGatewayId: "nat-0000000000000000c", Counters: []api.Counter{count("ActiveConnectionCount", 0)}},
+	}
+	golden(t, "nat_stats", b.story("nat stats", "nat stats egress", "nat stats egress -o json", "nat stats -q", "nat stats --vpc prod",
+		"nat stats --vpc other", "nat stats --vpc other -o json", "nat stats nobody"))
+}

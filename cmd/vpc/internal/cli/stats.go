@@ -79,3 +79,62 @@ func ofMost(n, most *int64) string {
 	}
 	return number(n) + "/" + number(most)
 }
+
+func (s *session) natStats() *cobra.Command {
+	cmd := verb("stats [NAT…]", "Show what NAT gateways have counted", "vpc nat stats\nvpc nat stats egress -o json", args(0, anyNumber),
+		func(_ *cobra.Command, refs []string) error {
+			ids, all, err := s.natsAmong(refs)
+			if err != nil {
+				return err
+			}
+			return s.showNatStatistics(ids, all)
+		})
+	cmd.Long = "Show the counters of NAT gateways, under CloudWatch's names, since the gateway was made or the host started.\n\n" +
+		"ErrorPortAllocation counts connections that failed because all ports to their destination were in use: more addresses help, vpc nat associate."
+	s.completeArgs(cmd, natNoun)
+	return cmd
+}
+
+// natsAmong is interfacesAmong for NAT gateways.
+func (s *session) natsAmong(refs []string) (ids []string, all bool, err error) {
+	vpcID, err := s.scopeID()
+	if err != nil {
+		return nil, false, err
+	}
+	if len(refs) > 0 {
+		ids, err = s.resolveAll(natNoun, refs, vpcID)
+		return ids, false, err
+	}
+	if vpcID == "" {
+		return nil, true, nil
+	}
+	found, err := findNats(s, nil, inVpc(vpcID))
+	for _, o := range found {
+		ids = append(ids, o.id)
+	}
+	return ids, false, doing("list NAT gateways", err)
+}
+
+// showNatStatistics prints a line for each counter: there are too many for columns.
+func (s *session) showNatStatistics(ids []string, all bool) error {
+	res := &api.DescribeNatGatewayStatisticsResult{NatGatewayStatistics: []api.NatGatewayStatistics{}}
+	// To the daemon no gateway means all.
+	if len(ids) > 0 || all {
+		var err error
+		res, err = ask[api.DescribeNatGatewayStatisticsResult](s, "DescribeNatGatewayStatistics",
+			&api.DescribeNatGatewayStatisticsRequest{NatGatewayIds: ids})
+		if err != nil {
+			return doing("read the counters of NAT gateways", err)
+		}
+	}
+	names := s.names(natNoun)
+	t := &table{head: []string{"NAT", "COUNTER", "VALUE"}}
+	var nats []string
+	for _, one := range res.NatGatewayStatistics {
+		nats = append(nats, one.NatGatewayId)
+		for _, c := range one.Counters {
+			t.add(firstOf(names[one.NatGatewayId], one.NatGatewayId), c.Name, number(c.Value))
+		}
+	}
+	return s.emit(res, nats, func() { s.print(t) })
+}
