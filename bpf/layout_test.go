@@ -16,10 +16,10 @@ import (
 // TestConstants compares the numbers that Go repeats with the headers they
 // come from.
 func TestConstants(t *testing.T) {
-	header := read(t, "lib/types.h") + read(t, "lib/lists.h")
+	header := read(t, "lib/types.h") + read(t, "lib/lists.h") + read(t, "lib/adopt.h")
 	for name, want := range map[string]uint64{
 		"PORT_BASE": PortBase, "MAX_PORTS": MaxPorts,
-		"EDGE_ENI": EdgeENI, "WORD_RULES": WordRules, "MAX_WORDS": MaxWords, "INLINE_SEGMENTS": InlineSegments, "CHUNK_SEGMENTS": ChunkSegments,
+		"ADOPTIONS": Adoptions, "EDGE_ENI": EdgeENI, "WORD_RULES": WordRules, "MAX_WORDS": MaxWords, "INLINE_SEGMENTS": InlineSegments, "CHUNK_SEGMENTS": ChunkSegments,
 	} {
 		m := regexp.MustCompile(`(?m)^#define ` + name + `\s+(\S+)`).FindStringSubmatch(header)
 		if m == nil {

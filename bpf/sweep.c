@@ -4,8 +4,10 @@
 /*
  * Walks along the clock, run by user space. vpc_sweep is one bounded turn, now
  * and then: it only keeps the table tidy, new flows make their own room when
- * nobody runs it. vpc_cut ends what outlives a rule that is gone.
+ * nobody runs it. vpc_cut ends what outlives a rule that is gone; vpc_adopt takes
+ * over what another layout of the maps had.
  */
+#include "lib/adopt.h"
 #include "lib/bits.h"
 #include "lib/build.h"
 #include "lib/calls.h"
@@ -116,6 +118,19 @@ int vpc_cut(struct cut_args *args)
 	bpf_loop(args->count, cut_step, &own, 0);
 	args->cut = own.cut;
 	args->busy = own.busy;
+	return 0;
+}
+
+SEC("syscall")
+int vpc_adopt(struct adopt_args *args)
+{
+	struct adopt_args own = *args;
+
+	bpf_loop(args->count, adopt_step, &own, 0);
+	args->adopted = own.adopted;
+	args->known = own.known;
+	args->refused = own.refused;
+	args->nobodys = own.nobodys;
 	return 0;
 }
 

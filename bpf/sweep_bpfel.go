@@ -13,6 +13,16 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type SweepAdoptArgs struct {
+	_       structs.HostLayout
+	Count   uint32
+	Most    uint32
+	Adopted uint32
+	Known   uint32
+	Refused uint32
+	Nobodys uint32
+}
+
 type SweepCutArgs struct {
 	_     structs.HostLayout
 	From  uint32
@@ -35,6 +45,7 @@ type SweepSweepArgs struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	SweepMapAddrChunks    = "addr_chunks"
+	SweepMapAdoptions     = "adoptions"
 	SweepMapBitmaps       = "bitmaps"
 	SweepMapDenied        = "denied"
 	SweepMapDrops         = "drops"
@@ -55,6 +66,7 @@ const (
 	SweepMapServiceChunks = "service_chunks"
 	SweepMapStats         = "stats"
 	SweepMapUsage         = "usage"
+	SweepProgVpcAdopt     = "vpc_adopt"
 	SweepProgVpcCut       = "vpc_cut"
 	SweepProgVpcSweep     = "vpc_sweep"
 	SweepVarFlowAllowance = "flow_allowance"
@@ -106,6 +118,7 @@ type SweepSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SweepProgramSpecs struct {
+	VpcAdopt *ebpf.ProgramSpec `ebpf:"vpc_adopt"`
 	VpcCut   *ebpf.ProgramSpec `ebpf:"vpc_cut"`
 	VpcSweep *ebpf.ProgramSpec `ebpf:"vpc_sweep"`
 }
@@ -115,6 +128,7 @@ type SweepProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type SweepMapSpecs struct {
 	AddrChunks    *ebpf.MapSpec `ebpf:"addr_chunks"`
+	Adoptions     *ebpf.MapSpec `ebpf:"adoptions"`
 	Bitmaps       *ebpf.MapSpec `ebpf:"bitmaps"`
 	Denied        *ebpf.MapSpec `ebpf:"denied"`
 	Drops         *ebpf.MapSpec `ebpf:"drops"`
@@ -169,6 +183,7 @@ func (o *SweepObjects) Close() error {
 // It can be passed to LoadSweepObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SweepMaps struct {
 	AddrChunks    *ebpf.Map `ebpf:"addr_chunks"`
+	Adoptions     *ebpf.Map `ebpf:"adoptions"`
 	Bitmaps       *ebpf.Map `ebpf:"bitmaps"`
 	Denied        *ebpf.Map `ebpf:"denied"`
 	Drops         *ebpf.Map `ebpf:"drops"`
@@ -194,6 +209,7 @@ type SweepMaps struct {
 func (m *SweepMaps) Close() error {
 	return _SweepClose(
 		m.AddrChunks,
+		m.Adoptions,
 		m.Bitmaps,
 		m.Denied,
 		m.Drops,
@@ -232,12 +248,14 @@ type SweepVariables struct {
 //
 // It can be passed to LoadSweepObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SweepPrograms struct {
+	VpcAdopt *ebpf.Program `ebpf:"vpc_adopt"`
 	VpcCut   *ebpf.Program `ebpf:"vpc_cut"`
 	VpcSweep *ebpf.Program `ebpf:"vpc_sweep"`
 }
 
 func (p *SweepPrograms) Close() error {
 	return _SweepClose(
+		p.VpcAdopt,
 		p.VpcCut,
 		p.VpcSweep,
 	)

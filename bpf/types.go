@@ -47,6 +47,8 @@ type (
 	FlowKey = FromEniFlowKey
 	// Flow is one half of a pair.
 	Flow = FromEniFlow
+	// AdoptArgs is the argument and the result of taking over pairs.
+	AdoptArgs = SweepAdoptArgs
 	// FlowSlot is a place in the clock.
 	FlowSlot = FromEniFlowSlot
 	// HostState is the state of the whole host.
@@ -94,6 +96,8 @@ const (
 	WordRules = 64
 	// MaxWords is how many words a bit vector can have.
 	MaxWords = 16
+	// Adoptions is how many pairs of another layout one call takes over.
+	Adoptions = 1024
 	// CutRules is how many rules one pass over the clock looks for.
 	CutRules = 16
 	// InlineSegments is how many segments, or starts of chunks, a list's head has.

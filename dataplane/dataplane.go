@@ -97,6 +97,7 @@ func Open(ctx context.Context, cfg Config) (*Dataplane, error) {
 		return nil, errors.Join(err, d.Close())
 	}
 	d.phases.pins.Want(set.MapNames())
+	d.phases.mover.log = cfg.Logger
 	links, err := d.kernel.Drivers().Links.Observe(ctx, nil)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("list links: %w", err), d.Close())

@@ -53,6 +53,9 @@ type phases struct {
 	// pins of maps are put back before anything else; they are nobody's wish.
 	pins *delta.Tracker[string, struct{}]
 
+	// mover takes flows of another layout of the maps over.
+	mover mover
+
 	crash func(step string)
 }
 
@@ -94,6 +97,7 @@ func newPhases(drivers kernelDrivers, m *maps.Maps, rules *maps.Rules, set *prog
 		accepts:     delta.New("accept", drivers.accepts, ipt.Rule.Compare),
 		hostRoutes:  delta.New("host-route", o.Routes, netip.Prefix.Compare),
 		pins:        delta.New("pin", set.Pins(), strings.Compare),
+		mover:       mover{set: set},
 	}
 }
 
@@ -179,11 +183,18 @@ func (s step) do(ctx context.Context) (int, error) {
 	return s.Put(ctx)
 }
 
+// moving is the part of an Apply in which programs move over from another layout
+// of the maps: behind the ports, because a running port has to find its entry, and
+// with their flows.
+func (p *phases) moving() []step {
+	return []step{{"put", act{"flow", p.mover.early}}, {"put", p.attachments}, {"put", act{"late-flow", p.mover.late}}}
+}
+
 // steps is one Apply. Routes and addresses that are no more go before the ports
 // are written: the epoch that is counted then makes flows look again at a table
 // in which they are gone. An edge that is no more closes before the firewall
 // forgets its name.
-func (p *phases) steps(prune bool) []step {
+func (p *phases) steps(prune, moving bool) []step {
 	var out []step
 	list := p.list()
 	for _, phase := range list {
@@ -193,7 +204,12 @@ func (p *phases) steps(prune bool) []step {
 		if prune && phase.Name() == p.firewall.Name() {
 			out = append(out, step{"prune", p.hostRoutes}, step{"prune", p.edges})
 		}
-		out = append(out, step{"put", phase})
+		if !moving || phase.Name() != p.attachments.Name() {
+			out = append(out, step{"put", phase})
+		}
+		if moving && phase.Name() == p.ports.Name() {
+			out = append(out, p.moving()...)
+		}
 	}
 	for i := len(list) - 1; prune && i >= 0; i-- {
 		if _, nothing := list[i].(act); !nothing {
@@ -214,11 +230,15 @@ func (p *phases) run(ctx context.Context, prune bool) (int, error) {
 	)
 	n, err := p.pins.Put(ctx)
 	total, errs = n, append(errs, err)
-	for _, s := range p.steps(prune) {
+	moving := p.mover.waiting()
+	for _, s := range p.steps(prune, moving) {
 		name := s.verb + " " + s.Name()
 		p.reached("before " + name)
 		if s.Phase.Name() == p.published.Name() && (half || ctx.Err() != nil) {
 			errs, unsettled = append(errs, errHalf), true
+			if moving {
+				break // the programs that run have a policy that is whole
+			}
 			continue
 		}
 		if closed && s.verb == "put" && p.isOutside(s.Phase) {
@@ -229,6 +249,10 @@ func (p *phases) run(ctx context.Context, prune bool) (int, error) {
 		}
 		n, err := s.do(ctx)
 		err = p.besides(s.Phase, err)
+		if moving && s.Phase.Name() == p.attachments.Name() && s.verb == "put" && (nobodys(err) || ctx.Err() != nil) {
+			errs = append(errs, err)
+			break // some port still needs the other layout, for a reason of nobody's
+		}
 		closed = closed || err != nil && (name == "prune edge" || name == "put firewall")
 		unsettled = unsettled || err != nil && p.basis(s.Phase)
 		half = half || p.missing(s.Phase, err)
@@ -268,10 +292,12 @@ var errHalf = errors.New("policy: not put in force, because only a part of it co
 // blame for: the kernel could not be listed, or this process is to end. What one
 // object is to blame for concerns that object.
 func (p *phases) missing(x delta.Phase, err error) bool {
-	if err == nil || !p.basis(x) && x.Name() != p.policies.Name() {
-		return false
-	}
-	return slices.ContainsFunc(leaves(err), func(leaf error) bool {
+	return (p.basis(x) || x.Name() == p.policies.Name()) && nobodys(err)
+}
+
+// nobodys reports whether no single object is to blame for a part of err.
+func nobodys(err error) bool {
+	return err != nil && slices.ContainsFunc(leaves(err), func(leaf error) bool {
 		var one *delta.KeyError
 		return !errors.As(leaf, &one)
 	})
@@ -307,7 +333,7 @@ func (p *phases) reached(name string) {
 func Steps() []string {
 	p := newPhases(kernelDrivers{}, maps.New(nil), nil, &progs.Set{})
 	var out []string
-	for _, s := range p.steps(true) {
+	for _, s := range p.steps(true, false) {
 		name := s.verb + " " + s.Name()
 		out = append(out, "before "+name, "after "+name)
 	}

@@ -16,6 +16,16 @@ struct cut_args {
 	__u32 rule[CUT_RULES];
 };
 
+/* Argument and result of taking pairs over that another layout of the maps had. */
+struct adopt_args {
+	__u32 count;   /* pairs that lie in `adoptions` */
+	__u32 most;    /* pairs that the table shall have in the end */
+	__u32 adopted; /* result */
+	__u32 known;   /* result: were there */
+	__u32 refused; /* result: found no room */
+	__u32 nobodys; /* result: their interface has no port here */
+};
+
 /* Argument and result of one sweep. */
 struct sweep_args {
 	__u32 budget;  /* slots to look at */

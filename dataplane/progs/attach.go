@@ -96,14 +96,11 @@ func (a attachments) tag(path string, index int) string {
 		return ""
 	}
 	defer l.Close()
-	info, err := l.Info()
-	if err != nil {
+	id, ok := holds(l, index)
+	if !ok {
 		return ""
 	}
-	if tcx := info.TCX(); tcx == nil || int(tcx.Ifindex) != index {
-		return ""
-	}
-	p, err := ebpf.NewProgramFromID(info.Program)
+	p, err := ebpf.NewProgramFromID(id)
 	if err != nil {
 		return ""
 	}
@@ -115,7 +112,18 @@ func (a attachments) tag(path string, index int) string {
 	return tag
 }
 
-// Put replaces the program of a living link in place, or makes a new link.
+// holds says which program a link has, if it still holds its device.
+func holds(l link.Link, index int) (ebpf.ProgramID, bool) {
+	info, err := l.Info()
+	if err != nil {
+		return 0, false
+	}
+	tcx := info.TCX()
+	return info.Program, tcx != nil && int(tcx.Ifindex) == index
+}
+
+// Put replaces the program of a living link in place, or makes a new link. While
+// programs move to other maps it is called for port after port, so it asks little.
 func (a attachments) Put(_ context.Context, k Attachment, v Attached) error {
 	writes.Add(1)
 	p, ok := a.s.programs[v.Role]
@@ -128,7 +136,7 @@ func (a attachments) Put(_ context.Context, k Attachment, v Attached) error {
 	path := a.s.pin(v.Role, k.Index)
 	if l, err := link.LoadPinnedLink(path, nil); err == nil {
 		defer l.Close()
-		if a.tag(path, k.Index) != "" && l.Update(p.Program) == nil {
+		if _, ok := holds(l, k.Index); ok && l.Update(p.Program) == nil {
 			return nil
 		}
 		if err := unpin(path); err != nil {

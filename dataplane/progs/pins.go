@@ -25,11 +25,7 @@ func (s *Set) identify(p *ebpf.Program) (string, error) {
 	}
 	used, _ := info.MapIDs()
 	var names []string
-	for name, m := range s.Maps {
-		id, err := mapID(m)
-		if err != nil {
-			return "", err
-		}
+	for name, id := range s.ids {
 		if slices.Contains(used, id) {
 			names = append(names, fmt.Sprint(name, id))
 		}

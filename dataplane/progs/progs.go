@@ -5,7 +5,8 @@
 // plane outlives the daemon: maps/<layout>/<name> and links/<role>-<ifindex>.
 // The layout is a digest of every map's shape; a daemon with another layout
 // makes its own maps beside the old ones, fills them, moves the programs over
-// and then removes the old ones. It never opens a map of another shape.
+// and then removes the old ones. Of a map of another shape it reads flows, by the
+// types that the kernel keeps of it, and nothing else.
 //
 // Reviewers check: no link is detached to be replaced; a program that does not
 // load leaves the running one alone; nothing outside the directory is touched.
@@ -70,6 +71,9 @@ type Set struct {
 
 	// Maps by name, pinned.
 	Maps map[string]*ebpf.Map
+	// ids are the kernel's numbers of them, asked once: programs are compared by
+	// them while ports are being moved over, one after another.
+	ids map[string]ebpf.MapID
 
 	programs map[Role]program
 	// clock are the programs that user space runs, by name.
@@ -98,7 +102,7 @@ func Open(cfg Config) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Set{dir: cfg.Dir, layout: layoutOf(specs), tcx: !cfg.NoTCX && haveTCX(), Maps: map[string]*ebpf.Map{}, programs: map[Role]program{}}
+	s := &Set{dir: cfg.Dir, layout: layoutOf(specs), tcx: !cfg.NoTCX && haveTCX(), Maps: map[string]*ebpf.Map{}, ids: map[string]ebpf.MapID{}, programs: map[Role]program{}}
 	if err := s.openMaps(specs); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -205,6 +209,9 @@ func (s *Set) openMaps(o objects) error {
 				return fmt.Errorf("map %s: %w", name, err)
 			}
 			s.Maps[name] = m
+			if s.ids[name], err = mapID(m); err != nil {
+				return fmt.Errorf("map %s: %w", name, err)
+			}
 		}
 	}
 	return nil
