@@ -138,6 +138,7 @@ func (d *Dataplane) Apply(ctx context.Context, h *spec.Host) (Report, error) {
 	}
 	d.links, d.host = w.links, h
 	d.phases.want(w, d.rules)
+	d.phases.blind = d.out.blind(h)
 	n, err := d.phases.run(ctx, len(rep.Braked) == 0)
 	rep.Writes, err = n, errors.Join(err, blind)
 	// What only waits for its next turn was looked at when it failed.
@@ -166,7 +167,7 @@ func (d *Dataplane) Apply(ctx context.Context, h *spec.Host) (Report, error) {
 func (d *Dataplane) around(staying bool) around {
 	return around{
 		netns: d.kernel.Netns, current: d.progs.Current, slots: d.slots,
-		outside: d.out.netns, uplinks: d.out.uplinks, staying: staying,
+		outside: d.out.netns, uplinks: d.out.uplinks, machine: d.out.machine, local: d.out.local, staying: staying,
 	}
 }
 
@@ -253,7 +254,9 @@ func Cleanup(ctx context.Context, host string, o Outside) error {
 	for key := range links {
 		errs = append(errs, drivers.Links.Delete(ctx, key))
 	}
-	errs = append(errs, o.cleanup(ctx, k, host, len(readSlots(links).edge) > 0))
+	left, err := drivers.Links.Observe(ctx, nil)
+	open := err != nil || len(readSlots(left).edge) > 0
+	errs = append(errs, err, o.cleanup(ctx, k, host, len(readSlots(links).edge) > 0, open))
 	names, err := drivers.Namespaces.Observe(ctx, nil)
 	errs = append(errs, err)
 	for name := range names {

@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/vpcfabric/vpc/dataplane/ipt"
 	"github.com/vpcfabric/vpc/dataplane/maps"
@@ -24,12 +25,15 @@ func (x *expander) gateways() {
 	}
 	x.publicAddresses()
 	pools := sortedPools(x.h)
-	x.firewall = gateways.Firewall(x.h.Name, pools, x.edgeNames())
+	x.firewall = gateways.Firewall(x.h.Name, pools, x.edgeNames(), x.machine)
 	if len(edges) == 0 {
 		return
 	}
 	for p := range x.h.Allowed {
 		x.filters[p.Masked()] = maps.Allow
+	}
+	for _, a := range x.local {
+		x.filters[netip.PrefixFrom(a, a.BitLen())] = maps.Refuse
 	}
 	for _, p := range pools {
 		x.filters[p.Masked()] = maps.Allow // also where it is a private one
@@ -43,6 +47,9 @@ func (x *expander) gateways() {
 // noRules is the empty list: nothing is refused or let through by a gateway's own
 // rules, for it has none.
 var noRules, _ = spec.MakeRuleSet(nil)
+
+// anyEdge is iptables' word for all edges of the machine.
+var anyEdge = strings.TrimSuffix(gateways.EdgePattern, "*") + "+"
 
 // edge is a port without an interface: the other end is the host's.
 func (x *expander) edge(vpc spec.VPC, e spec.Edge) {
@@ -63,8 +70,10 @@ func (x *expander) edge(vpc spec.VPC, e spec.Edge) {
 	}
 	x.policies[slot] = x.ports[slot].Policy()
 	x.ups[at] = nl.Up{}
-	for _, out := range []bool{false, true} {
-		x.accepts[ipt.Rule{Device: name, Out: out}] = struct{}{}
+	x.accepts[ipt.Rule{In: name, Out: anyEdge}] = struct{}{}
+	for _, uplink := range x.uplinks {
+		x.accepts[ipt.Rule{In: name, Out: uplink}] = struct{}{}
+		x.accepts[ipt.Rule{In: uplink, Out: name}] = struct{}{}
 	}
 	x.edges[at] = nl.Edge{Name: name, Alias: "internet gateway of " + e.VPCID, MAC: spec.EdgeMAC(vpc), MTU: x.h.MTU, Addr: x.hostAddress()}
 }
@@ -146,7 +155,7 @@ func (x *expander) edgeVersion(vpc spec.VPC) uint32 {
 	}
 	slices.Sort(lines)
 	h := fnv.New32a()
-	fmt.Fprintln(h, lines, x.allowed())
+	fmt.Fprintln(h, lines, x.allowed(), x.local)
 	return h.Sum32()
 }
 

@@ -81,6 +81,10 @@ type around struct {
 	// towards the world.
 	outside spec.Netns
 	uplinks []string
+	// machine is what else the firewall has to know of it.
+	machine gateways.Host
+	// local are addresses of its own that gateways do not lead to.
+	local []netip.Addr
 	// staying says that edges nobody wants are not removed.
 	staying bool
 }
@@ -245,7 +249,7 @@ func (x *expander) versions() map[spec.ENI]uint32 {
 			fmt.Fprintln(h, k.Addr, x.h.Endpoints[k].Groups, public[k])
 		}
 		if x.gatewayOf(p.VPC) != 0 {
-			fmt.Fprintln(h, allowed)
+			fmt.Fprintln(h, allowed, x.local)
 		}
 		h.Write(binary.BigEndian.AppendUint32(nil, routes[p.Table]))
 		out[eni] = h.Sum32()

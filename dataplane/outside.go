@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/vpcfabric/vpc/dataplane/delta"
 	"github.com/vpcfabric/vpc/dataplane/ipt"
 	"github.com/vpcfabric/vpc/dataplane/nft"
 	"github.com/vpcfabric/vpc/dataplane/nl"
 	"github.com/vpcfabric/vpc/dataplane/spec"
+	"github.com/vpcfabric/vpc/gateways"
 )
 
 // Outside is the host's own network, where the edges of VPCs end.
@@ -38,10 +40,17 @@ type host struct {
 	netns    spec.Netns
 	firewall *nft.Driver
 	accepts  *ipt.Driver
-	// uplinks as they were last read, and the pools that were last wanted.
+	// uplinks and machine as they were last read.
 	uplinks []string
-	pools   []netip.Prefix
+	machine gateways.Host
+	// local are the host's addresses likewise, but for those in pools.
+	local []netip.Addr
+	// pools are those that were last wanted.
+	pools []netip.Prefix
 }
+
+// blind says that nothing of the host was read yet, though somebody has a gateway.
+func (o *host) blind(h *spec.Host) bool { return len(edgesOf(h)) > 0 && o.machine.LastPort == 0 }
 
 func openHost(k *nl.Kernel, cfg Config) (*host, error) {
 	o := cfg.Outside.complete()
@@ -55,7 +64,7 @@ func openHost(k *nl.Kernel, cfg Config) (*host, error) {
 	}, nil
 }
 
-// look reads the uplinks, where somebody wants to get out by them. Where they
+// look reads the uplinks and what the firewall rests on, where somebody wants to get out by them. Where they
 // cannot be read those of before count.
 func (o *host) look(h *spec.Host) error {
 	o.pools = sortedPools(h)
@@ -66,8 +75,39 @@ func (o *host) look(h *spec.Host) error {
 	if err != nil {
 		return outsideError{fmt.Errorf("find the host's default routes: %w", err)}
 	}
-	o.uplinks = uplinks
+	quiet, err := o.Quiet(uplinks)
+	if err != nil {
+		return outsideError{fmt.Errorf("find out who forwards: %w", err)}
+	}
+	first, last, err := o.FreePorts()
+	if err != nil {
+		return outsideError{fmt.Errorf("find ports for public addresses: %w", err)}
+	}
+	local, err := o.Addresses()
+	if err != nil {
+		return outsideError{fmt.Errorf("list the host's addresses: %w", err)}
+	}
+	o.local = foreign(h, local)
+	o.uplinks, o.machine = uplinks, gateways.Host{FirstPort: first, LastPort: last, Quiet: quiet}
 	return nil
+}
+
+// mostLocal bounds how many of the host's addresses the programs refuse; about the
+// others the firewall decides alone.
+const mostLocal = 2048
+
+// foreign are the addresses that are not the host's own in a pool, with which it
+// speaks to public ones.
+func foreign(h *spec.Host, local []netip.Addr) []netip.Addr {
+	local = slices.DeleteFunc(local, func(a netip.Addr) bool {
+		for _, p := range h.Pools {
+			if p.Host == a {
+				return true
+			}
+		}
+		return false
+	})
+	return local[:min(len(local), mostLocal)]
 }
 
 // outsideError is a failure of the host's side of gateways. It concerns no
@@ -97,6 +137,11 @@ func (p *phases) isOutside(x delta.Phase) bool {
 	return false
 }
 
+// seen reports whether the objects of a phase depend on what is seen of the host.
+func (p *phases) seen(x delta.Phase) bool {
+	return slices.Contains([]string{p.firewall.Name(), p.forwarding.Name(), p.accepts.Name()}, x.Name())
+}
+
 // outside is what a gateway needs on the host, in order: the firewall knows an
 // edge before it opens, and nothing leads into it until it is open.
 func (p *phases) outside() []delta.Phase {
@@ -104,17 +149,22 @@ func (p *phases) outside() []delta.Phase {
 }
 
 // cleanup gives the host's network back. It comes after the edges are gone, which
-// the firewall has to outlive. Where there was none, iptables that do not work are
-// nobody's business.
-func (o Outside) cleanup(ctx context.Context, k *nl.Kernel, host string, edges bool) error {
+// the firewall has to outlive: open says that one may not be. Where there was none,
+// iptables that do not work are nobody's business; that there was one the table
+// tells, which goes last, to a second attempt too.
+func (o Outside) cleanup(ctx context.Context, k *nl.Kernel, host string, edges, open bool) error {
 	o = o.complete()
 	out := k.Outside(o.Netns, o.Records)
 	defer out.Close()
+	table, _ := nft.Open(o.Netns, host).Observe(ctx, nil)
 	rules := ipt.Cleanup(ctx, o.Netns, host)
-	if !edges {
+	if !edges && len(table) == 0 {
 		rules = nil
 	}
-	err := errors.Join(out.Cleanup(ctx), rules, nft.Cleanup(ctx, o.Netns, host))
+	err := errors.Join(out.Cleanup(ctx), rules)
+	if !open && rules == nil {
+		err = errors.Join(err, nft.Cleanup(ctx, o.Netns, host))
+	}
 	if gone := os.Remove(o.Records); gone != nil && !os.IsNotExist(gone) && !isNotEmpty(gone) {
 		err = errors.Join(err, gone)
 	}

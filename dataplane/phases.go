@@ -55,6 +55,9 @@ type phases struct {
 
 	// mover takes flows of another layout of the maps over.
 	mover mover
+	// blind says that nobody knows the host's uplinks yet: what they decide about
+	// stays as it is.
+	blind bool
 
 	crash func(step string)
 }
@@ -226,7 +229,8 @@ func (p *phases) run(ctx context.Context, prune bool) (int, error) {
 		total, changed  int
 		errs            []error
 		unsettled, half bool
-		closed          bool // the host is not ready for what comes out of gateways
+		closed          = p.blind // the host is not ready for what comes out of gateways
+		open            bool      // an edge that shall be closed may not be
 	)
 	n, err := p.pins.Put(ctx)
 	total, errs = n, append(errs, err)
@@ -241,17 +245,24 @@ func (p *phases) run(ctx context.Context, prune bool) (int, error) {
 			}
 			continue
 		}
-		if closed && s.verb == "put" && p.isOutside(s.Phase) {
+		if closed && s.verb == "put" && p.isOutside(s.Phase) || p.blind && p.seen(s.Phase) || open && name == "prune firewall" {
 			continue
 		}
 		if name == "put port" && unsettled {
 			p.ports.Want(p.provisional(changed > 0))
 		}
 		n, err := s.do(ctx)
+		if name == "put firewall" && err != nil {
+			shut, failed := p.shut(ctx)
+			n, err = n+shut, errors.Join(err, failed)
+		}
 		err = p.besides(s.Phase, err)
 		if moving && s.Phase.Name() == p.attachments.Name() && s.verb == "put" && (nobodys(err) || ctx.Err() != nil) {
 			errs = append(errs, err)
 			break // some port still needs the other layout, for a reason of nobody's
+		}
+		if name == "prune edge" {
+			open = err != nil
 		}
 		closed = closed || err != nil && (name == "prune edge" || name == "put firewall")
 		unsettled = unsettled || err != nil && p.basis(s.Phase)
@@ -266,6 +277,13 @@ func (p *phases) run(ctx context.Context, prune bool) (int, error) {
 		errs = append(errs, err)
 	}
 	return total, errors.Join(errs...)
+}
+
+// shut closes all edges: without the table what comes out of them reaches the host.
+// The next run wants them again.
+func (p *phases) shut(ctx context.Context) (int, error) {
+	p.edges.Want(nil)
+	return p.edges.Prune(ctx)
 }
 
 // basis reports whether ports' verdicts rest on the objects of a phase.

@@ -35,36 +35,96 @@ func EdgeName(host, vpc string) string {
 // allocated.
 func Router(pool netip.Prefix) netip.Addr { return pool.Masked().Addr().Next() }
 
+// Host is what the table has to know of the machine it is on.
+type Host struct {
+	// FirstPort to LastPort are what TCP and UDP of public addresses leave with. No
+	// service of the host shall be at one of them: what comes to it from where a
+	// tenant speaks to would be the tenant's. At least two.
+	FirstPort, LastPort uint16
+	// Quiet are the uplinks out of which nothing was forwarded before there were
+	// gateways, in any order.
+	Quiet []string
+}
+
 // Firewall is the host's table, by its name, for the pools of mode nat and the
 // names of the host's edges, both in any order. Without an edge there is none.
-func Firewall(host string, pools []netip.Prefix, edges []string) map[string]spec.Firewall {
+func Firewall(host string, pools []netip.Prefix, edges []string, at Host) map[string]spec.Firewall {
 	if len(edges) == 0 {
 		return nil
 	}
-	table := spec.FirewallTable(host)
-	var names, rules []string
-	for _, e := range edges {
-		names = append(names, fmt.Sprintf("%q", e))
-	}
-	slices.Sort(names)
 	pools = slices.Clone(pools)
 	slices.SortFunc(pools, netip.Prefix.Compare)
+	var refuse, translate strings.Builder
 	for _, p := range slices.Compact(pools) {
-		rules = append(rules, fmt.Sprintf(masquerade, p.Masked()))
+		fmt.Fprintf(&refuse, forged, p.Masked())
+		for _, rule := range []string{
+			fmt.Sprintf("ip protocol tcp masquerade to :%d-%d fully-random", at.FirstPort, at.LastPort),
+			fmt.Sprintf("ip protocol udp masquerade to :%d-%d fully-random", at.FirstPort, at.LastPort),
+			"ip protocol icmp masquerade",
+			`drop comment "without ports: an answer could be the host's"`,
+		} {
+			fmt.Fprintf(&translate, leaving, p.Masked(), rule)
+		}
 	}
-	elements := strings.Join(slices.Compact(names), ",\n\t\t\t     ")
-	return map[string]spec.Firewall{table: spec.Firewall(fmt.Sprintf(firewall, table, elements, strings.Join(rules, "")))}
+	table := spec.FirewallTable(host)
+	text := fmt.Sprintf(firewall, table, quoted(edges), refuse.String(), quiet(at.Quiet), translate.String())
+	return map[string]spec.Firewall{table: spec.Firewall(text)}
 }
 
-// masquerade is the rule of one pool.
-const masquerade = `		ip saddr %s oifname != "lo" oifname != @edges masquerade comment "public addresses, which the world does not know"
+// quoted lists the elements of a set of names.
+func quoted(names []string) string {
+	var out []string
+	for _, e := range names {
+		out = append(out, fmt.Sprintf("%q", e))
+	}
+	slices.Sort(out)
+	return strings.Join(slices.Compact(out), ",\n\t\t\t     ")
+}
+
+// quiet is the chain that keeps the machine from forwarding for its neighbours what
+// it did not forward before; "" where there is nothing to keep.
+func quiet(uplinks []string) string {
+	if len(uplinks) == 0 {
+		return ""
+	}
+	uplinks = slices.Clone(uplinks)
+	slices.Sort(uplinks)
+	rules := ""
+	for _, u := range slices.Compact(uplinks) {
+		rules += fmt.Sprintf(unforwarded, u)
+	}
+	return fmt.Sprintf(forward, rules)
+}
+
+// EdgePattern matches the names of all edges of the machine, other daemons' as
+// well. They know each other's public addresses.
+const EdgePattern = "vpc-*"
+
+// forged is the rule about the sources of a pool: they are behind edges and nowhere
+// else. Security groups and NAT gateways rest on that.
+const forged = `		iifname != @edges iifname != "lo" ip saddr %s drop comment "public addresses are behind edges only"
+`
+
+// leaving begins the rules of what the world must not see of a pool.
+const leaving = `		ip saddr %s oifname != "lo" oifname != "` + EdgePattern + `" %s
+`
+
+const unforwarded = `		iifname %q oifname != "` + EdgePattern + `" drop comment "forwarding was turned on for gateways only"
+`
+
+const forward = `	chain forward {
+		type filter hook forward priority filter; policy accept;
+%s	}
+
 `
 
 // firewall of a host. What is for the host itself is refused before anybody's
 // destination translation, which could turn it into something that is not: a
 // published port of a container is the host's as well. What is left over reaches
 // input only as broadcast or multicast. Packets from the host to itself, through
-// lo, and those to an edge leave nothing that is ours.
+// lo, and those to an edge leave nothing that is ours. A tenant has no say in the
+// port that he leaves with: with a port of the host's own service he would get
+// what the world sends to that.
 const firewall = `table ip %s {
 	set edges {
 		type ifname
@@ -75,7 +135,7 @@ const firewall = `table ip %s {
 		type filter hook prerouting priority mangle; policy accept;
 		iifname @edges ct state established,related accept comment "answers to the host"
 		iifname @edges fib daddr type local drop comment "the host itself, and what it publishes"
-	}
+%s	}
 
 	chain input {
 		type filter hook input priority filter; policy accept;
@@ -83,7 +143,7 @@ const firewall = `table ip %s {
 		iifname @edges drop comment "the host itself, by broadcast or multicast"
 	}
 
-	chain postrouting {
+%s	chain postrouting {
 		type nat hook postrouting priority srcnat; policy accept;
 %s	}
 }

@@ -16,13 +16,20 @@ var update = flag.Bool("update", false, "write the golden files")
 
 var pools = []netip.Prefix{netip.MustParsePrefix("198.18.0.0/24")}
 
+// place is a machine that forwarded nothing before; another one forwarded already.
+var place = Host{FirstPort: 32768, LastPort: 51819, Quiet: []string{"wlan0", "eth0", "wlan0"}}
+
 func TestFirewall(t *testing.T) {
 	for name, edges := range map[string][]string{
 		"one-edge":  {"vpc-0000002a"},
 		"two-edges": {"vpc-000000ff", "vpc-0000002a", "vpc-000000ff"},
 	} {
+		at := place
+		if name == "one-edge" {
+			at.Quiet = nil
+		}
 		t.Run(name, func(t *testing.T) {
-			got := Firewall("lab", pools, edges)
+			got := Firewall("lab", pools, edges, at)
 			if len(got) != 1 {
 				t.Fatalf("%d tables", len(got))
 			}
@@ -44,7 +51,7 @@ func TestFirewall(t *testing.T) {
 }
 
 func TestNoEdgeNoFirewall(t *testing.T) {
-	if got := Firewall("lab", pools, nil); len(got) != 0 {
+	if got := Firewall("lab", pools, nil, place); len(got) != 0 {
 		t.Fatalf("%v", got)
 	}
 }
@@ -53,11 +60,11 @@ func TestNoEdgeNoFirewall(t *testing.T) {
 // caller's list stays as it is.
 func TestEdgesDoNotMove(t *testing.T) {
 	edges := []string{"vpc-2", "vpc-1"}
-	a := Firewall("lab", pools, edges)
+	a := Firewall("lab", pools, edges, place)
 	if edges[0] != "vpc-2" {
 		t.Errorf("the caller's list became %v", edges)
 	}
-	if b := Firewall("lab", pools, []string{"vpc-1", "vpc-2"}); a["vpc_lab"] != b["vpc_lab"] {
+	if b := Firewall("lab", pools, []string{"vpc-1", "vpc-2"}, place); a["vpc_lab"] != b["vpc_lab"] {
 		t.Errorf("%s\nis not\n%s", a, b)
 	}
 }
@@ -65,9 +72,9 @@ func TestEdgesDoNotMove(t *testing.T) {
 // TestEachPoolIsTranslated: the world knows the addresses of none.
 func TestEachPoolIsTranslated(t *testing.T) {
 	second := netip.MustParsePrefix("198.19.0.0/24")
-	got := Firewall("lab", []netip.Prefix{second, pools[0], second}, []string{"vpc-1"})["vpc_lab"]
+	got := Firewall("lab", []netip.Prefix{second, pools[0], second}, []string{"vpc-1"}, place)["vpc_lab"]
 	for _, p := range []netip.Prefix{pools[0], second} {
-		if n := strings.Count(string(got), "ip saddr "+p.String()+" "); n != 1 {
+		if n := strings.Count(string(got), "ip saddr "+p.String()+" "); n != 5 {
 			t.Errorf("%v is in %d rules of\n%s", p, n, got)
 		}
 	}
@@ -83,7 +90,7 @@ func TestNeighboursShareNothing(t *testing.T) {
 	if !regexp.MustCompile(`^vpc-[0-9a-f]{8}$`).MatchString(a) || a != EdgeName("a", id) {
 		t.Errorf("%q", a)
 	}
-	if _, ok := Firewall("a", pools, []string{a})[spec.FirewallTable("b")]; ok {
+	if _, ok := Firewall("a", pools, []string{a}, place)[spec.FirewallTable("b")]; ok {
 		t.Error("one writes the other's table")
 	}
 }

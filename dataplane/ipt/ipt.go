@@ -26,26 +26,27 @@ import (
 	"github.com/vpcfabric/vpc/dataplane/spec"
 )
 
-// Rule accepts what is forwarded in one direction.
-type Rule struct {
-	Device string // of an edge
-	Out    bool   // towards it
-}
+// Rule accepts what is forwarded from one device to another: what others forbid of
+// the rest of the host's networks they forbid gateways, too. A name that ends in +
+// stands for all with its beginning.
+type Rule struct{ In, Out string }
 
-// Compare orders by device, then direction.
+// Compare orders by the devices, the one that packets come from first.
 func (r Rule) Compare(o Rule) int {
-	out := map[bool]int{true: 1}
-	return cmp.Or(strings.Compare(r.Device, o.Device), cmp.Compare(out[r.Out], out[o.Out]))
+	return cmp.Or(strings.Compare(r.In, o.In), strings.Compare(r.Out, o.Out))
 }
 
 // String is the match as iptables writes it.
 func (r Rule) String() string { return strings.Join(r.match(), " ") }
 
 func (r Rule) match() []string {
-	if r.Out {
-		return []string{"-o", r.Device}
+	var out []string
+	for _, end := range [][]string{{"-i", r.In}, {"-o", r.Out}} {
+		if end[1] != "" { // one of somebody's, with our comment
+			out = append(out, end...)
+		}
 	}
-	return []string{"-i", r.Device}
+	return out
 }
 
 const (
@@ -150,11 +151,16 @@ func (d *Driver) ours(lines []string) (out []Rule) {
 		if at < 0 || at+1 >= len(words) || words[at+1] != d.mark {
 			continue
 		}
+		var r Rule
 		for i, w := range words[:len(words)-1] {
-			if w == "-i" || w == "-o" {
-				out = append(out, Rule{Device: words[i+1], Out: w == "-o"})
+			switch w {
+			case "-i":
+				r.In = words[i+1]
+			case "-o":
+				r.Out = words[i+1]
 			}
 		}
+		out = append(out, r)
 	}
 	return out
 }

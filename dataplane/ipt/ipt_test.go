@@ -57,7 +57,9 @@ func converge(t *testing.T, d *Driver, devices ...string) {
 	t.Helper()
 	want := map[Rule]struct{}{}
 	for _, device := range devices {
-		want[Rule{device, false}], want[Rule{device, true}] = struct{}{}, struct{}{}
+		for _, r := range []Rule{{device, "vpc-+"}, {device, "up0"}, {"up0", device}} {
+			want[r] = struct{}{}
+		}
 	}
 	tr := delta.New[Rule, struct{}]("accept", d, Rule.Compare)
 	tr.Want(want)
@@ -115,14 +117,14 @@ func TestAcceptsWhatOthersDrop(t *testing.T) {
 			converge(t, d, "vpc-1", "vpc-2")
 			converge(t, other, "vpc-3")
 			rules := strings.Split(in(t, path, "iptables -S "+c.chain), "\n")
-			for _, device := range []string{"-i vpc-1", "-o vpc-1", "-i vpc-2", "-o vpc-2", "-i vpc-3", "-o vpc-3"} {
+			for _, device := range []string{"-i vpc-1 -o up0", "-i up0 -o vpc-1", "-i vpc-1 -o vpc-+", "-i vpc-2 -o up0", "-i up0 -o vpc-2", "-i vpc-3 -o up0"} {
 				n, last := 0, 0
 				for i, line := range rules {
 					if strings.Contains(line, device+" ") && strings.Contains(line, "-j ACCEPT") {
 						n, last = n+1, i
 					}
 				}
-				if n != 1 || last > 6 {
+				if n != 1 || last > 9 {
 					t.Errorf("%s: %d rules, the last is number %d of\n%s", device, n, last, strings.Join(rules, "\n"))
 				}
 			}
@@ -156,7 +158,7 @@ func TestBrokenIptables(t *testing.T) {
 	if got, err := d.Observe(ctx, nil); err != nil || len(got) != 0 {
 		t.Errorf("nothing is wanted: %v, %v", got, err)
 	}
-	want := map[Rule]struct{}{{"vpc-1", false}: {}}
+	want := map[Rule]struct{}{{"vpc-1", "up0"}: {}}
 	if _, err := d.Observe(ctx, want); err == nil {
 		t.Error("a rule is wanted, and iptables do not work")
 	}
@@ -180,7 +182,7 @@ func TestDockerComesLater(t *testing.T) {
 	converge(t, d, "vpc-1")
 	in(t, path, "iptables -N DOCKER-USER")
 	converge(t, d, "vpc-1")
-	if got := in(t, path, "iptables -S DOCKER-USER"); strings.Count(got, "vpc-1 ") != 2 {
+	if got := in(t, path, "iptables -S DOCKER-USER"); strings.Count(got, "vpc-1 ") != 3 {
 		t.Errorf("not there:\n%s", got)
 	}
 	if err := Cleanup(ctx, path, "lab"); err != nil {

@@ -42,8 +42,12 @@ func (d endpoints) Observe(context.Context, map[spec.EndpointKey]Endpoint) (map[
 		return nil, err
 	}
 	out := map[spec.EndpointKey]Endpoint{}
+	d.gen.owners = map[uint32]bpf.EndpointKey{}
 	err = each(d.m["endpoints"], func(k bpf.EndpointKey, v bpf.Endpoint) {
 		out[spec.EndpointKey{VPC: spec.VPC(k.Vpc), Addr: addrOf(k.Addr.W)}] = decodeEndpoint(k, v, now)
+		if v.Public != 0 {
+			d.gen.owners[v.Public] = k
+		}
 	})
 	return out, err
 }
@@ -84,6 +88,11 @@ func (d endpoints) Put(_ context.Context, k spec.EndpointKey, e Endpoint) error 
 	for i, g := range e.Groups {
 		v.Member[0].Groups[i] = uint32(g)
 	}
+	if owner, ok := d.gen.owners[v.Public]; ok && v.Public != 0 && owner != key {
+		if err := d.bereave(owner); err != nil {
+			return fmt.Errorf("take %v from whom it was: %w", e.Public, err)
+		}
+	}
 	var old bpf.Endpoint
 	if d.m["endpoints"].Lookup(key, &old) == nil && old.Eni == v.Eni {
 		if at, _ := newest([2]uint64{old.Member[0].Since, old.Member[1].Since}, now); at >= 0 {
@@ -91,14 +100,66 @@ func (d endpoints) Put(_ context.Context, k spec.EndpointKey, e Endpoint) error 
 			v.Member[0].Since = now + 1
 		}
 	}
+	return d.place(key, old, v)
+}
+
+// place replaces an endpoint. One that loses its public address is judged by that
+// at once: whoever gets the address next, even after a crash, is alone with it.
+func (d endpoints) place(key bpf.EndpointKey, old, v bpf.Endpoint) error {
 	d.gen.changed = true
 	writes.Add(1)
-	return d.m["endpoints"].Put(key, v)
+	if err := d.m["endpoints"].Put(key, v); err != nil {
+		return err
+	}
+	if v.Public != 0 {
+		d.gen.owners[v.Public] = key
+	}
+	if old.Public == 0 || old.Public == v.Public {
+		return nil
+	}
+	if d.gen.owners[old.Public] == key {
+		delete(d.gen.owners, old.Public)
+	}
+	return d.judge(old)
+}
+
+// bereave takes the public address from an endpoint and leaves the rest as it is.
+func (d endpoints) bereave(key bpf.EndpointKey) error {
+	var old bpf.Endpoint
+	err := d.m["endpoints"].Lookup(key, &old)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	v := old
+	v.Public = 0
+	return d.place(key, old, v)
+}
+
+// judge counts the epoch of the port of an endpoint, which has all its flows look
+// again. What its entry says besides, that another count is due among it, stays.
+func (d endpoints) judge(e bpf.Endpoint) error {
+	var v bpf.Port
+	if err := d.m["ports"].Lookup(e.Slot, &v); err != nil || v.Eni != e.Eni {
+		return err
+	}
+	v.Epoch = nextEpoch(v.Epoch)
+	return ports{d.Maps}.write(Slot(e.Slot), v)
 }
 
 func (d endpoints) Delete(_ context.Context, k spec.EndpointKey) error {
 	d.gen.changed = true
-	return remove(d.m["endpoints"], endpointKey(k))
+	key := endpointKey(k)
+	var old bpf.Endpoint
+	if d.m["endpoints"].Lookup(key, &old) != nil || old.Public == 0 {
+		return remove(d.m["endpoints"], key)
+	}
+	if d.gen.owners[old.Public] == key {
+		delete(d.gen.owners, old.Public)
+	}
+	return errors.Join(remove(d.m["endpoints"], key), d.judge(old))
 }
 
 // each lists a hash or trie completely. Iteration over a map that others write

@@ -18,6 +18,8 @@ type generations struct {
 	// uncounted are the ports whose policy was written and whose epoch has not
 	// been counted since.
 	uncounted map[Slot]bool
+	// owners says which endpoint has each public address, so that none has two.
+	owners map[uint32]bpf.EndpointKey
 }
 
 // present is the generation in force.

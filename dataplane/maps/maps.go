@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/vpcfabric/vpc/bpf"
 )
 
 // Maps gives typed access to the pinned maps, by name.
@@ -23,7 +25,7 @@ type Maps struct {
 
 // New wraps the maps of one host; they stay the caller's to close.
 func New(m map[string]*ebpf.Map) *Maps {
-	return &Maps{m: m, gen: generations{uncounted: map[Slot]bool{}}}
+	return &Maps{m: m, gen: generations{uncounted: map[Slot]bool{}, owners: map[uint32]bpf.EndpointKey{}}}
 }
 
 // writes counts map updates and deletions.

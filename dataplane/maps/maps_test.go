@@ -109,10 +109,12 @@ func TestEndpoints(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := maps.Endpoint{Public: netip.MustParseAddr("198.18.0.5"), Slot: 4, Endpoint: spec.Endpoint{ENI: 1, Subnet: 2, MAC: spec.MACOf(1), Groups: groups}}
+	other := e
+	other.Public = netip.MustParseAddr("198.18.0.6")
 	m := open(t)
 	lives(t, m, m.Endpoints(), map[spec.EndpointKey]maps.Endpoint{
 		{VPC: 1, Addr: netip.MustParseAddr("10.0.0.1")}:  e,
-		{VPC: 2, Addr: netip.MustParseAddr("10.0.0.1")}:  e,
+		{VPC: 2, Addr: netip.MustParseAddr("10.0.0.1")}:  other,
 		{VPC: 1, Addr: netip.MustParseAddr("fd00::1:1")}: {},
 	})
 }

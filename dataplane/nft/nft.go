@@ -151,7 +151,7 @@ func (d *Driver) Put(_ context.Context, name string, v spec.Firewall) error {
 		if err != nil {
 			return err
 		}
-		return replace(c, t, counted)
+		return d.replace(t, counted)
 	})
 }
 
@@ -198,7 +198,16 @@ const perMessage = 1000
 
 // replace writes the whole table in one transaction. Counters go on from what
 // they have counted.
-func replace(c *nftables.Conn, t table, counted map[string]Counter) error {
+func (d *Driver) replace(t table, counted map[string]Counter) error {
+	batch, err := encoded(func(c *nftables.Conn) error { return t.write(c, counted) })
+	if err != nil {
+		return err
+	}
+	return d.send(batch)
+}
+
+// write is the whole table, as one transaction begins it.
+func (t table) write(c *nftables.Conn, counted map[string]Counter) error {
 	kt := c.AddTable(clearTable(c, t.name))
 	for _, name := range t.counters {
 		c.AddObj(counterObject(kt, name, counted[name]))
@@ -226,5 +235,5 @@ func replace(c *nftables.Conn, t table, counted map[string]Counter) error {
 			c.AddRule(&nftables.Rule{Table: kt, Chain: kc, Exprs: r.exprs, UserData: r.userData})
 		}
 	}
-	return flush(c)
+	return nil
 }

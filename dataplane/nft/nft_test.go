@@ -68,8 +68,11 @@ func nft(t *testing.T, path, script string) string {
 	return string(out)
 }
 
+// place is a machine that forwarded nothing before.
+var place = gateways.Host{FirstPort: 61000, LastPort: 65535, Quiet: []string{"up0"}}
+
 func firewall(host string, edges ...string) map[string]spec.Firewall {
-	return gateways.Firewall(host, []netip.Prefix{netip.MustParsePrefix("198.18.0.0/24")}, edges)
+	return gateways.Firewall(host, []netip.Prefix{netip.MustParsePrefix("198.18.0.0/24")}, edges, place)
 }
 
 // converge puts, and shows that nothing is left to do.
@@ -91,7 +94,7 @@ func converge(t *testing.T, d *Driver, want map[string]spec.Firewall) {
 func TestSaysWhatNftSays(t *testing.T) {
 	path := namespace(t)
 	for _, pool := range []string{"198.18.0.0/24", "198.18.4.0/22", "198.18.0.240/28"} {
-		saysWhatNftSays(t, path, gateways.Firewall("t-1", []netip.Prefix{netip.MustParsePrefix(pool)}, []string{"vpc-0000002a"}))
+		saysWhatNftSays(t, path, gateways.Firewall("t-1", []netip.Prefix{netip.MustParsePrefix(pool)}, []string{"vpc-0000002a"}, place))
 	}
 }
 
@@ -127,6 +130,7 @@ func TestTampering(t *testing.T) {
 		"a rule before":   `insert rule ip vpc_t input iifname @edges accept comment "answers to the host"`,
 		"rule twice":      `add rule ip vpc_t input iifname @edges drop comment "the host itself, by broadcast or multicast"`,
 		"without comment": "flush chain ip vpc_t input; add rule ip vpc_t input iifname @edges ct state established,related accept; add rule ip vpc_t input iifname @edges drop",
+		"ports kept":      "flush chain ip vpc_t postrouting; add rule ip vpc_t postrouting ip saddr 198.18.0.0/24 oifname != \"lo\" oifname != \"vpc-*\" ip protocol tcp masquerade to :61000-65535",
 		"element more":    "add element ip vpc_t edges { \"eth0\" }",
 		"element less":    "delete element ip vpc_t edges { \"vpc-0000002b\" }",
 		"set more":        "add set ip vpc_t more { type ipv4_addr; }",
@@ -245,16 +249,20 @@ func TestTextsThatAreRefused(t *testing.T) {
 		"set type":   {"type ifname", "type ipv4_addr"},
 		"no element": {`{ "vpc-0000002a" }`, "{ }"},
 		"long name":  {`"lo"`, `"abcdefghijklmnop"`},
-		"pattern":    {`"lo"`, `"lo*"`},
+		"pattern":    {`"vpc-*"`, `"v*-*"`},
+		"all names":  {`"vpc-*"`, `"*"`},
+		"one port":   {":61000-65535", ":61000"},
+		"no colon":   {":61000-65535", "61000-65535"},
+		"not random": {"fully-random", "random"},
 		"prefix":     {"198.18.0.0/24", "198.18.0.1/24"},
 		"all":        {"198.18.0.0/24", "0.0.0.0/0"},
-		"field":      {"ip saddr", "ip protocol"},
+		"field":      {"ip saddr", "ip length"},
 		"state":      {"established,related", "established,old"},
 		"ct":         {"ct state", "ct mark"},
 		"fib":        {"type local", "type unicast"},
 		"hook":       {"hook input", "hook ingress"},
 		"priority":   {"priority mangle", "priority -42"},
-		"comment":    {`masquerade comment "public`, `masquerade comment "a" comment "public`},
+		"comment":    {`drop comment "without`, `drop comment "a" comment "without`},
 		"block":      {"chain input {", "map input {"},
 	} {
 		bad := strings.Replace(good, change[0], change[1], 1)

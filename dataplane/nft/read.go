@@ -142,6 +142,9 @@ func fingerprint(exprs []expr.Any, userData []byte) string {
 			return "unknown: " + strange(exprs)
 		}
 		b.Write(raw)
+		if m, ok := e.(*expr.Masq); ok {
+			fmt.Fprintf(&b, "%+v", *m) // the library leaves flags out
+		}
 	}
 	b.Write(userData)
 	return b.String()

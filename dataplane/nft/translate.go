@@ -207,6 +207,29 @@ func (w *words) snat() error {
 	return nil
 }
 
+// masquerade translates to the address of the way out: nothing, or to :FIRST-LAST
+// fully-random.
+func (w *words) masquerade() error {
+	if len(w.rest) == 0 {
+		w.add(&expr.Masq{})
+		return nil
+	}
+	ports, colon := "", false
+	if w.next() == "to" {
+		ports, colon = strings.CutPrefix(w.next(), ":")
+	}
+	first, last, err := portRange(ports)
+	if err != nil || !colon || w.next() != "fully-random" {
+		return fmt.Errorf("ports %q: to :first-last and fully-random", ports)
+	}
+	w.add(
+		&expr.Immediate{Register: register, Data: binary.BigEndian.AppendUint16(nil, first)},
+		&expr.Immediate{Register: second, Data: binary.BigEndian.AppendUint16(nil, last)},
+		&expr.Masq{ToPorts: true, FullyRandom: true, RegProtoMin: register, RegProtoMax: second},
+	)
+	return nil
+}
+
 // portRange is FIRST-LAST.
 func portRange(text string) (first, last uint16, err error) {
 	a, b, _ := strings.Cut(text, "-")

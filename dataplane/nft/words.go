@@ -96,14 +96,15 @@ func (w *words) statement() error {
 	case "drop":
 		w.add(&expr.Verdict{Kind: expr.VerdictDrop})
 	case "masquerade":
-		w.add(&expr.Masq{})
+		return w.masquerade()
 	default:
 		return fmt.Errorf("%q is not known here", s)
 	}
 	return nil
 }
 
-// device matches a name or a set of names: [!=] "NAME" or @SET.
+// device matches a name, all names with a beginning, or a set of names: [!=]
+// "NAME", "BEGINNING*" or @SET.
 func (w *words) device(key expr.MetaKey) error {
 	op, value := expr.CmpOpEq, w.next()
 	if value == "!=" {
@@ -118,10 +119,15 @@ func (w *words) device(key expr.MetaKey) error {
 		return nil
 	}
 	name, err := strconv.Unquote(value)
-	if err != nil || name == "" || len(name) >= unix.IFNAMSIZ || strings.HasSuffix(name, "*") {
+	name, many := strings.CutSuffix(name, "*")
+	if err != nil || name == "" || len(name) >= unix.IFNAMSIZ || strings.Contains(name, "*") {
 		return fmt.Errorf("device %s: a name of 1 to %d bytes in quotes", value, unix.IFNAMSIZ-1)
 	}
-	w.add(&expr.Cmp{Op: op, Register: register, Data: ifname(name)})
+	data := ifname(name)
+	if many {
+		data = data[:len(name)]
+	}
+	w.add(&expr.Cmp{Op: op, Register: register, Data: data})
 	return nil
 }
 

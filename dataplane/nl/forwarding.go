@@ -69,6 +69,50 @@ func (d forwarding) Observe(_ context.Context, want map[string]bool) (map[string
 	return out, err
 }
 
+// Quiet lists those of the devices that forward, or will, for us alone: neither they
+// nor the machine did so before, and the machine does not by now.
+func (o *Outside) Quiet(devices []string) (out []string, err error) {
+	d := forwarding{o}
+	err = d.locked(func(c *conn) error {
+		all, err := o.read(c, forwardAll)
+		if err != nil {
+			return err
+		}
+		for _, device := range devices {
+			ours, err := d.ours(c, device, all)
+			if errors.Is(err, fs.ErrNotExist) || gone(err) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if ours {
+				out = append(out, device)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// ours reports whether a device's switch is, or will be, our debt; all is
+// net.ipv4.ip_forward.
+func (d forwarding) ours(c *conn, device, all string) (bool, error) {
+	s, err := c.link(0, device)
+	if err != nil {
+		return false, err
+	}
+	v, err := d.o.read(c, sysctlOf(device))
+	if err != nil {
+		return false, err
+	}
+	r, err := d.load(c, device)
+	if err != nil || r.Index != s.index {
+		return v != "1", err
+	}
+	return r.Was != "1" && (all != "1" || r.All == "1"), nil
+}
+
 // Put turns forwarding on. A device that forwards already is nobody's debt.
 func (d forwarding) Put(_ context.Context, device string, on bool) error {
 	if !on || device == "all" || device == "default" {

@@ -140,3 +140,19 @@ func (o *Outside) Uplinks() ([]string, error) {
 	slices.Sort(out)
 	return slices.Compact(out), nil
 }
+
+// Addresses are the IPv4 addresses of all devices but loopback's own range, sorted.
+func (o *Outside) Addresses() (out []netip.Addr, err error) {
+	c, err := o.conn()
+	if err != nil {
+		return nil, err
+	}
+	list, err := c.addresses()
+	for _, a := range list {
+		if at := a.prefix.Addr(); at.Is4() && !at.IsLoopback() {
+			out = append(out, at)
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out), err
+}
