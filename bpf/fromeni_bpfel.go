@@ -386,7 +386,15 @@ type FromEniPublicAddress struct {
 	Addr    uint32
 	Vpc     uint32
 	Private uint32
+	Flags   uint32
+	Segment uint32
 }
+
+type FromEniPublicFlags uint32
+
+const (
+	FromEniPublicFlagsPUBLIC_DIRECT FromEniPublicFlags = 1
+)
 
 type FromEniRoute struct {
 	_      structs.HostLayout
@@ -517,6 +525,7 @@ const (
 	FromEniVarExportHitKind       = "export_hit_kind"
 	FromEniVarExportListFlags     = "export_list_flags"
 	FromEniVarExportPortFlags     = "export_port_flags"
+	FromEniVarExportPublicFlags   = "export_public_flags"
 	FromEniVarExportReason        = "export_reason"
 	FromEniVarExportRouteTarget   = "export_route_target"
 	FromEniVarExportStage         = "export_stage"
@@ -611,6 +620,7 @@ type FromEniVariableSpecs struct {
 	ExportHitKind       *ebpf.VariableSpec `ebpf:"export_hit_kind"`
 	ExportListFlags     *ebpf.VariableSpec `ebpf:"export_list_flags"`
 	ExportPortFlags     *ebpf.VariableSpec `ebpf:"export_port_flags"`
+	ExportPublicFlags   *ebpf.VariableSpec `ebpf:"export_public_flags"`
 	ExportReason        *ebpf.VariableSpec `ebpf:"export_reason"`
 	ExportRouteTarget   *ebpf.VariableSpec `ebpf:"export_route_target"`
 	ExportStage         *ebpf.VariableSpec `ebpf:"export_stage"`
@@ -703,6 +713,7 @@ type FromEniVariables struct {
 	ExportHitKind       *ebpf.Variable `ebpf:"export_hit_kind"`
 	ExportListFlags     *ebpf.Variable `ebpf:"export_list_flags"`
 	ExportPortFlags     *ebpf.Variable `ebpf:"export_port_flags"`
+	ExportPublicFlags   *ebpf.Variable `ebpf:"export_public_flags"`
 	ExportReason        *ebpf.Variable `ebpf:"export_reason"`
 	ExportRouteTarget   *ebpf.Variable `ebpf:"export_route_target"`
 	ExportStage         *ebpf.Variable `ebpf:"export_stage"`

@@ -123,7 +123,7 @@ func TestGeneratedIsFresh(t *testing.T) {
 	}
 	for _, pattern := range []string{"*_bpfel.go", "*_bpfel.o"} {
 		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) != 3 {
+		if err != nil || len(files) != 5 {
 			t.Fatalf("%s: %v, %v", pattern, files, err)
 		}
 		for _, f := range files {

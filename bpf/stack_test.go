@@ -68,7 +68,7 @@ func deepest(all map[string]*function, name string) (int, []string) {
 
 func TestStackFitsOldKernels(t *testing.T) {
 	for object, load := range map[string]func() (*ebpf.CollectionSpec, error){
-		"from_eni": LoadFromEni, "from_peer": LoadFromPeer, "sweep": LoadSweep,
+		"from_eni": LoadFromEni, "from_peer": LoadFromPeer, "from_edge": LoadFromEdge, "from_uplink": LoadFromUplink, "sweep": LoadSweep,
 	} {
 		c, err := load()
 		if err != nil {

@@ -63,6 +63,8 @@ type (
 	DropReason = FromEniDropReason
 	// PublicAddress says whose a public address is.
 	PublicAddress = FromEniPublicAddress
+	// Uplink is a device towards the world.
+	Uplink = FromUplinkUplink
 	// FilterKey is a prefix that internet gateways treat apart.
 	FilterKey = FromEniFilterKey
 	// FragTable is what one port remembers of fragments.

@@ -63,6 +63,7 @@ type Dataplane struct {
 	rules  *maps.Rules
 	flows  *flows.Table
 	phases phases
+	news   *announcer
 
 	mu    sync.Mutex
 	slots *slots
@@ -85,13 +86,13 @@ func Open(ctx context.Context, cfg Config) (*Dataplane, error) {
 	m := maps.New(set.Maps)
 	d := &Dataplane{
 		cfg: cfg, kernel: nl.Open(cfg.Name), progs: set, rules: m.Rules(),
-		flows: flows.New(set.Maps, set.Sweep(), set.Cut()), lifted: map[string]bool{},
+		flows: flows.New(set.Maps, set.Sweep(), set.Cut()), lifted: map[string]bool{}, news: newAnnouncer(),
 		cuts: cuts{done: map[uint32]bool{}},
 	}
 	if d.out, err = openHost(d.kernel, cfg); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	d.phases = newPhases(kernelDrivers{d.kernel.Drivers(), d.out.Drivers(), d.out.translated(), d.out.accepts, newNATs(d.kernel, cfg.Name, cfg.NAT)}, m, d.rules, set)
+	d.phases = newPhases(kernelDrivers{d.kernel.Drivers(), d.out.Drivers(), d.out.translated(), d.out.accepts, newNATs(d.kernel, cfg.Name, cfg.NAT), d.news}, m, d.rules, set)
 	d.phases.crash = cfg.Step
 	if err := m.Recount(); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -137,9 +138,10 @@ func (d *Dataplane) Apply(ctx context.Context, h *spec.Host) (Report, error) {
 		d.Dirty()
 	}
 	d.links, d.host = w.links, h
-	d.phases.want(w, d.rules)
+	d.want(w)
 	d.phases.blind = d.out.blind(h)
 	n, err := d.phases.run(ctx, len(rep.Braked) == 0)
+	d.announce()
 	rep.Writes, err = n, errors.Join(err, blind)
 	// What only waits for its next turn was looked at when it failed.
 	if slices.ContainsFunc(leaves(err), tried) {
@@ -162,12 +164,20 @@ func (d *Dataplane) Apply(ctx context.Context, h *spec.Host) (Report, error) {
 	return rep, err
 }
 
+// want makes w what is wanted.
+func (d *Dataplane) want(w world) {
+	d.news.publics, d.news.ways = w.publics, w.ways
+	d.phases.direct.opening = func() (map[spec.VPC]int, map[progs.Attachment]progs.Attached) { return d.opening(w) }
+	d.phases.want(w, d.rules)
+}
+
 // around is the host as it is now. Edges that nobody wants are staying while the
 // brake holds.
 func (d *Dataplane) around(staying bool) around {
 	return around{
 		netns: d.kernel.Netns, current: d.progs.Current, slots: d.slots,
-		outside: d.out.netns, uplinks: d.out.uplinks, machine: d.out.machine, local: d.out.local, staying: staying,
+		outside: d.out.netns, outsidePath: d.out.path, uplinks: d.out.uplinks, devices: d.out.devices,
+		machine: d.out.machine, local: d.out.local, staying: staying,
 	}
 }
 
@@ -227,7 +237,7 @@ func (d *Dataplane) Verify(ctx context.Context, h *spec.Host) ([]Drift, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	errs := []error{d.out.look(h)}
-	d.phases.want(expand(h, d.around(len(d.braked(h)) > 0)), d.rules)
+	d.want(expand(h, d.around(len(d.braked(h)) > 0)))
 	var out []Drift
 	for _, p := range d.phases.all() {
 		drift, err := p.Diff(ctx)

@@ -24,24 +24,43 @@ func (x *expander) gateways() {
 		x.edge(vpc, edges[vpc])
 	}
 	x.publicAddresses()
-	pools := sortedPools(x.h)
-	x.firewall = gateways.Firewall(x.h.Name, pools, x.edgeNames(), x.machine)
+	x.firewall = gateways.Firewall(x.h.Name, x.pools(true), x.edgeNames(), x.machine, x.pools(false)...)
 	if len(edges) == 0 {
 		return
 	}
-	for p := range x.h.Allowed {
-		x.filters[p.Masked()] = maps.Allow
+	for _, p := range x.allowed() {
+		x.filters[p] = maps.Allow
 	}
 	for _, a := range x.local {
 		x.filters[netip.PrefixFrom(a, a.BitLen())] = maps.Refuse
 	}
-	for _, p := range pools {
-		x.filters[p.Masked()] = maps.Allow // also where it is a private one
-		x.hostRoutes[p] = nl.HostRoute{}   // what nobody has is not asked of the world
+	for _, p := range sortedPools(x.h) {
+		x.filters[p.Masked()] = maps.Allow                  // also where it is a private one
+		x.hostRoutes[p] = nl.HostRoute{Within: x.within(p)} // what nobody has is not asked of the world
 	}
 	for _, device := range x.uplinks {
 		x.forwarding[device] = true
 	}
+	x.directly()
+}
+
+// pools are those of mode nat, or the others.
+func (x *expander) pools(nat bool) (out []netip.Prefix) {
+	for p, pool := range x.h.Pools {
+		if nat == (pool.Mode == spec.PoolNAT) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// within is the device whose network a pool is cut out of.
+func (x *expander) within(pool netip.Prefix) string {
+	if x.h.Pools[pool].Mode != spec.PoolARP {
+		return ""
+	}
+	at, _, _ := segment(x.h, pool, x.devices)
+	return at.Name
 }
 
 // noRules is the empty list: nothing is refused or let through by a gateway's own
@@ -123,7 +142,7 @@ func (x *expander) publicAddresses() {
 		}
 		e.Public = public
 		x.endpoints[key] = e
-		x.publics[public] = maps.Public{VPC: key.VPC, Private: key.Addr}
+		x.publics[public] = x.publicEntry(public, key)
 		x.hostRoutes[netip.PrefixFrom(public, public.BitLen())] = nl.HostRoute{Device: gateways.EdgeName(x.h.Name, edge.VPCID)}
 	}
 }
@@ -163,9 +182,10 @@ func (x *expander) edgeVersion(vpc spec.VPC) uint32 {
 func (x *expander) allowed() []netip.Prefix {
 	var out []netip.Prefix
 	for p := range x.h.Allowed {
-		out = append(out, p)
+		out = append(out, p.Masked())
 	}
 	out = append(out, sortedPools(x.h)...)
+	out = append(out, x.opened()...)
 	slices.SortFunc(out, netip.Prefix.Compare)
-	return out
+	return slices.Compact(out)
 }

@@ -47,6 +47,7 @@ type world struct {
 	accepts     map[ipt.Rule]struct{}
 	hostRoutes  map[netip.Prefix]nl.HostRoute
 	nats        map[spec.ENI]nat
+	direct
 }
 
 // sysctlsOfOurs are set explicitly, because a new namespace inherits what the
@@ -79,8 +80,11 @@ type around struct {
 	slots   *slots
 	// outside is the namespace in which edges end, and uplinks are its devices
 	// towards the world.
-	outside spec.Netns
-	uplinks []string
+	outside     spec.Netns
+	outsidePath string
+	uplinks     []string
+	// devices are all of the host's, where a pool is the world's business.
+	devices []nl.Device
 	// machine is what else the firewall has to know of it.
 	machine gateways.Host
 	// local are addresses of its own that gateways do not lead to.
@@ -104,7 +108,7 @@ func emptyWorld() world {
 		bridgePorts: map[nl.LinkKey]nl.BridgePort{}, addresses: map[nl.AddressKey]struct{}{}, edges: map[nl.LinkKey]nl.Edge{},
 		ups: map[nl.LinkKey]nl.Up{}, neighbours: map[nl.NeighbourKey]spec.MAC{}, fdb: map[nl.FDBKey]int{}, workloads: map[int]nl.Workload{},
 		forwarding: map[string]bool{}, accepts: map[ipt.Rule]struct{}{}, hostRoutes: map[netip.Prefix]nl.HostRoute{},
-		nats: map[spec.ENI]nat{},
+		nats: map[spec.ENI]nat{}, direct: newDirect(),
 	}
 }
 

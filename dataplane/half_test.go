@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -26,7 +27,7 @@ func inMemoryOutside(firewall delta.Driver[string, spec.Firewall]) *phases {
 func inMemoryPhases(routes delta.Driver[spec.RouteKey, dmaps.Route], endpoints delta.Driver[spec.EndpointKey, dmaps.Endpoint],
 	policies delta.Driver[dmaps.Slot, dmaps.Policy], ports delta.Driver[dmaps.Slot, dmaps.Port]) *phases {
 	k := &nltest.Kernel{}
-	p := newPhases(kernelDrivers{k.Drivers(), k.Outside(), inMemory[string, spec.Firewall](), inMemory[ipt.Rule, struct{}](), &nats{}}, dmaps.New(nil), nil, &progs.Set{})
+	p := newPhases(kernelDrivers{k.Drivers(), k.Outside(), inMemory[string, spec.Firewall](), inMemory[ipt.Rule, struct{}](), &nats{}, nil}, dmaps.New(nil), nil, &progs.Set{})
 	p.rules = delta.New("rules", inMemory[spec.RuleSetID, struct{}](), dmaps.CompareRuleSets)
 	p.attachments = delta.New("program", inMemory[progs.Attachment, progs.Attached](), progs.Attachment.Compare)
 	p.routes = delta.New("route", routes, dmaps.CompareRoutes)
@@ -35,6 +36,11 @@ func inMemoryPhases(routes delta.Driver[spec.RouteKey, dmaps.Route], endpoints d
 	p.filters = delta.New("filter", inMemory[netip.Prefix, dmaps.Filter](), dmaps.ComparePrefixes)
 	p.policies = delta.New("policy", policies, dmaps.CompareSlots)
 	p.ports = delta.New("port", ports, dmaps.CompareSlots)
+	p.direct = directPhases{
+		doors: delta.New("door", inMemory[spec.VPC, int](), cmp.Compare[spec.VPC]),
+		ways:  delta.New("uplink", inMemory[int, dmaps.Uplink](), cmp.Compare[int]),
+		gates: delta.New("gate", inMemory[progs.Attachment, progs.Attached](), progs.Attachment.Compare),
+	}
 	nothing := func() (int, error) { return 0, nil }
 	p.published.do, p.count = nothing, nothing
 	return &p

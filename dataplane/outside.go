@@ -38,6 +38,7 @@ func (o Outside) complete() Outside {
 type host struct {
 	*nl.Outside
 	netns    spec.Netns
+	path     string
 	firewall *nft.Driver
 	accepts  *ipt.Driver
 	// uplinks and machine as they were last read.
@@ -45,8 +46,10 @@ type host struct {
 	machine gateways.Host
 	// local are the host's addresses likewise, but for those in pools.
 	local []netip.Addr
-	// pools are those that were last wanted.
+	// pools are those of mode nat that were last wanted.
 	pools []netip.Prefix
+	// devices likewise, where a pool is the world's business.
+	devices []nl.Device
 }
 
 // blind says that nothing of the host was read yet, though somebody has a gateway.
@@ -59,7 +62,7 @@ func openHost(k *nl.Kernel, cfg Config) (*host, error) {
 		return nil, fmt.Errorf("the host's network: %w", err)
 	}
 	return &host{
-		Outside: k.Outside(o.Netns, o.Records), netns: netns,
+		Outside: k.Outside(o.Netns, o.Records), netns: netns, path: o.Netns,
 		firewall: nft.Open(o.Netns, cfg.Name), accepts: ipt.Open(o.Netns, cfg.Name),
 	}, nil
 }
@@ -67,7 +70,12 @@ func openHost(k *nl.Kernel, cfg Config) (*host, error) {
 // look reads the uplinks and what the firewall rests on, where somebody wants to get out by them. Where they
 // cannot be read those of before count.
 func (o *host) look(h *spec.Host) error {
-	o.pools = sortedPools(h)
+	o.pools = nil
+	for _, p := range sortedPools(h) {
+		if h.Pools[p].Mode == spec.PoolNAT {
+			o.pools = append(o.pools, p)
+		}
+	}
 	if len(edgesOf(h)) == 0 {
 		return nil
 	}
@@ -89,7 +97,15 @@ func (o *host) look(h *spec.Host) error {
 	}
 	o.local = foreign(h, local)
 	o.uplinks, o.machine = uplinks, gateways.Host{FirstPort: first, LastPort: last, Quiet: quiet}
-	return nil
+	if !isDirect(h) {
+		return nil
+	}
+	devices, err := o.Devices()
+	if err != nil {
+		return outsideError{fmt.Errorf("list the host's devices: %w", err)}
+	}
+	o.devices = devices
+	return misplaced(h, devices)
 }
 
 // mostLocal bounds how many of the host's addresses the programs refuse; about the
@@ -145,7 +161,7 @@ func (p *phases) seen(x delta.Phase) bool {
 // outside is what a gateway needs on the host, in order: the firewall knows an
 // edge before it opens, and nothing leads into it until it is open.
 func (p *phases) outside() []delta.Phase {
-	return []delta.Phase{p.firewall, p.edges, p.forwarding, p.accepts, p.hostRoutes}
+	return append([]delta.Phase{p.firewall, p.edges, p.forwarding, p.accepts, p.hostRoutes}, p.direct.list()...)
 }
 
 // cleanup gives the host's network back. It comes after the edges are gone, which

@@ -43,6 +43,7 @@ type phases struct {
 	forwarding  *delta.Tracker[string, bool]
 	accepts     *delta.Tracker[ipt.Rule, struct{}]
 	hostRoutes  *delta.Tracker[netip.Prefix, nl.HostRoute]
+	direct      directPhases
 
 	// entries is what the port table shall hold when all is settled.
 	entries map[maps.Slot]maps.Port
@@ -69,10 +70,11 @@ type kernelDrivers struct {
 	firewall delta.Driver[string, spec.Firewall]
 	accepts  delta.Driver[ipt.Rule, struct{}]
 	nats     delta.Driver[spec.ENI, nat]
+	news     *announcer
 }
 
 func newPhases(drivers kernelDrivers, m *maps.Maps, rules *maps.Rules, set *progs.Set) phases {
-	k, o := drivers.inside, drivers.outside
+	k, o, a := drivers.inside, drivers.outside, drivers.news
 	return phases{
 		namespaces:  delta.New("netns", k.Namespaces, strings.Compare),
 		sysctls:     delta.New("sysctl", k.Sysctls, nl.SysctlKey.Compare),
@@ -81,7 +83,7 @@ func newPhases(drivers kernelDrivers, m *maps.Maps, rules *maps.Rules, set *prog
 		rules:       delta.New("rules", rules, maps.CompareRuleSets),
 		routes:      delta.New("route", m.Routes(), maps.CompareRoutes),
 		endpoints:   delta.New("endpoint", m.Endpoints(), maps.CompareEndpoints),
-		publics:     delta.New("public", m.Publics(), maps.ComparePublics),
+		publics:     delta.New("public", a.addresses(m.Publics()), maps.ComparePublics),
 		filters:     delta.New("filter", m.Filters(), maps.ComparePrefixes),
 		attachments: delta.New("program", set.Attachments(), progs.Attachment.Compare),
 		policies:    delta.New("policy", m.Policies(rules), maps.CompareSlots),
@@ -99,6 +101,7 @@ func newPhases(drivers kernelDrivers, m *maps.Maps, rules *maps.Rules, set *prog
 		forwarding:  delta.New("forwarding", o.Forwarding, strings.Compare),
 		accepts:     delta.New("accept", drivers.accepts, ipt.Rule.Compare),
 		hostRoutes:  delta.New("host-route", o.Routes, netip.Prefix.Compare),
+		direct:      newDirectPhases(m, set, a),
 		pins:        delta.New("pin", set.Pins(), strings.Compare),
 		mover:       mover{set: set},
 	}
@@ -134,11 +137,11 @@ func (a act) Diff(context.Context) ([]delta.Drift, error) { return nil, nil }
 // counts the epoch; its link goes up after its program is attached and its entry
 // is whole. Deletion runs the list backwards.
 func (p *phases) list() []delta.Phase {
-	return []delta.Phase{
+	return append([]delta.Phase{
 		p.namespaces, p.sysctls, p.nats, p.links,
 		p.rules, p.routes, p.endpoints, p.publics, p.filters, p.attachments, p.policies, p.published, counting{p.ports, p.count},
 		p.bridgePorts, p.addresses, p.firewall, p.edges, p.ups, p.neighbours, p.fdb, p.workloads, p.forwarding, p.accepts, p.hostRoutes,
-	}
+	}, p.direct.list()...)
 }
 
 // all is everything that is compared with the kernel.
@@ -170,6 +173,8 @@ func (p *phases) want(w world, rules *maps.Rules) {
 	p.forwarding.Want(w.forwarding)
 	p.accepts.Want(w.accepts)
 	p.hostRoutes.Want(w.hostRoutes)
+	p.direct.ways.Want(w.ways)
+	p.direct.open()
 }
 
 // step is one thing to do to one kind of object.
@@ -247,6 +252,9 @@ func (p *phases) run(ctx context.Context, prune bool) (int, error) {
 		}
 		if closed && s.verb == "put" && p.isOutside(s.Phase) || p.blind && p.seen(s.Phase) || open && name == "prune firewall" {
 			continue
+		}
+		if s.verb == "put" && s.Phase.Name() == p.direct.doors.Name() {
+			p.direct.open()
 		}
 		if name == "put port" && unsettled {
 			p.ports.Want(p.provisional(changed > 0))

@@ -87,6 +87,7 @@ func (d *Dataplane) sweep() {
 		d.cfg.Logger.Warn("the flow table is not swept", "err", err)
 	}
 	d.mu.Lock()
+	d.announce()
 	// Locked: an Apply that gives an interface its port finds its account, or
 	// opens it after it was forgotten.
 	defer d.mu.Unlock()

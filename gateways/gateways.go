@@ -47,28 +47,42 @@ type Host struct {
 }
 
 // Firewall is the host's table, by its name, for the pools of mode nat and the
-// names of the host's edges, both in any order. Without an edge there is none.
-func Firewall(host string, pools []netip.Prefix, edges []string, at Host) map[string]spec.Firewall {
+// names of the host's edges, and for pools that are known to the world; all in any
+// order. Without an edge there is none.
+func Firewall(host string, pools []netip.Prefix, edges []string, at Host, known ...netip.Prefix) map[string]spec.Firewall {
 	if len(edges) == 0 {
 		return nil
 	}
-	pools = slices.Clone(pools)
-	slices.SortFunc(pools, netip.Prefix.Compare)
-	var refuse, translate strings.Builder
-	for _, p := range slices.Compact(pools) {
-		fmt.Fprintf(&refuse, forged, p.Masked())
+	var refuse, translate, bare strings.Builder
+	for _, p := range inOrder(pools) {
+		fmt.Fprintf(&refuse, forged, p)
 		for _, rule := range []string{
 			fmt.Sprintf("ip protocol tcp masquerade to :%d-%d fully-random", at.FirstPort, at.LastPort),
 			fmt.Sprintf("ip protocol udp masquerade to :%d-%d fully-random", at.FirstPort, at.LastPort),
 			"ip protocol icmp masquerade",
 			`drop comment "without ports: an answer could be the host's"`,
 		} {
-			fmt.Fprintf(&translate, leaving, p.Masked(), rule)
+			fmt.Fprintf(&translate, leaving, p, rule)
 		}
 	}
+	for _, p := range inOrder(known) {
+		fmt.Fprintf(&bare, untracked, p)
+	}
+	raw := ""
+	if bare.Len() > 0 {
+		raw = fmt.Sprintf(chainRaw, bare.String())
+	}
 	table := spec.FirewallTable(host)
-	text := fmt.Sprintf(firewall, table, quoted(edges), refuse.String(), quiet(at.Quiet), translate.String())
+	text := fmt.Sprintf(firewall, table, quoted(edges), raw, refuse.String(), quiet(at.Quiet), translate.String())
 	return map[string]spec.Firewall{table: spec.Firewall(text)}
+}
+
+func inOrder(pools []netip.Prefix) (out []netip.Prefix) {
+	for _, p := range pools {
+		out = append(out, p.Masked())
+	}
+	slices.SortFunc(out, netip.Prefix.Compare)
+	return slices.Compact(out)
 }
 
 // quoted lists the elements of a set of names.
@@ -118,6 +132,20 @@ const forward = `	chain forward {
 
 `
 
+// untracked are the rules of one pool that the world knows. Its packets come here
+// only where programs leave them to the kernel, in one direction or in both, and
+// half a connection would be an invalid one. What is for the host is tracked: that
+// is how it knows answers.
+const untracked = `		iifname @edges ip saddr %[1]s fib daddr type != local notrack comment "public addresses, which the world knows"
+		iifname != @edges ip daddr %[1]s fib daddr type != local notrack comment "public addresses, which the world knows"
+`
+
+const chainRaw = `	chain raw {
+		type filter hook prerouting priority raw; policy accept;
+%s	}
+
+`
+
 // firewall of a host. What is for the host itself is refused before anybody's
 // destination translation, which could turn it into something that is not: a
 // published port of a container is the host's as well. What is left over reaches
@@ -131,7 +159,7 @@ const firewall = `table ip %s {
 		elements = { %s }
 	}
 
-	chain prerouting {
+%s	chain prerouting {
 		type filter hook prerouting priority mangle; policy accept;
 		iifname @edges ct state established,related accept comment "answers to the host"
 		iifname @edges fib daddr type local drop comment "the host itself, and what it publishes"

@@ -21,8 +21,9 @@ var place = Host{FirstPort: 32768, LastPort: 51819, Quiet: []string{"wlan0", "et
 
 func TestFirewall(t *testing.T) {
 	for name, edges := range map[string][]string{
-		"one-edge":  {"vpc-0000002a"},
-		"two-edges": {"vpc-000000ff", "vpc-0000002a", "vpc-000000ff"},
+		"one-edge":    {"vpc-0000002a"},
+		"two-edges":   {"vpc-000000ff", "vpc-0000002a", "vpc-000000ff"},
+		"known-pools": {"vpc-0000002a"},
 	} {
 		at := place
 		if name == "one-edge" {
@@ -30,6 +31,9 @@ func TestFirewall(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			got := Firewall("lab", pools, edges, at)
+			if name == "known-pools" {
+				got = Firewall("lab", pools, edges, at, netip.MustParsePrefix("203.0.113.64/28"), netip.MustParsePrefix("192.0.2.0/24"))
+			}
 			if len(got) != 1 {
 				t.Fatalf("%d tables", len(got))
 			}

@@ -3,9 +3,11 @@ package vpcd
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/vpcfabric/vpc/dataplane"
+	"github.com/vpcfabric/vpc/dataplane/spec"
 	"github.com/vpcfabric/vpc/ipam"
 	"github.com/vpcfabric/vpc/vpcd/internal/service"
 	"github.com/vpcfabric/vpc/vpcd/internal/store"
@@ -15,15 +17,14 @@ import (
 // that RFC 2544 keeps out of the internet.
 const DefaultPool = "198.18.0.0/24"
 
-// Modes of a public pool, as they stand behind its CIDR. In nat the host
-// forwards, and hides the pool behind its own address towards others.
-const modeNAT = "nat"
-
-var modesToCome = []string{"arp", "routed"}
+// modes of a public pool, as they stand behind its CIDR. The first is that of a
+// pool without one.
+var modes = []spec.Mode{spec.PoolNAT, spec.PoolARP, spec.PoolRouted}
 
 // outside is what the configuration says of the world beyond internet gateways.
 type outside struct {
 	pools, allowed []netip.Prefix
+	modes          map[netip.Prefix]spec.Mode
 	nat            dataplane.NATConfig
 }
 
@@ -31,7 +32,7 @@ func parseOutside(cfg Config) (o outside, err error) {
 	if o.nat, err = parseNAT(cfg); err != nil {
 		return o, err
 	}
-	if o.pools, err = parsePools(cfg.PublicPools); err == nil {
+	if o.pools, o.modes, err = parsePools(cfg.PublicPools); err == nil {
 		o.allowed, err = parseAllowed(cfg.PublicAllow)
 	}
 	return o, err
@@ -39,34 +40,35 @@ func parseOutside(cfg Config) (o outside, err error) {
 
 // parsePools reads the values of --public-pool, CIDR or CIDR,MODE. Two pools
 // share no address: each would give it to somebody.
-func parsePools(values []string) ([]netip.Prefix, error) {
+func parsePools(values []string) ([]netip.Prefix, map[netip.Prefix]spec.Mode, error) {
 	var pools []netip.Prefix
+	modes := map[netip.Prefix]spec.Mode{}
 	for _, value := range values {
-		p, err := parsePool(value)
+		p, mode, err := parsePool(value)
 		if err != nil {
-			return nil, fmt.Errorf("%w: --public-pool %q: %w", ErrRefused, value, err)
+			return nil, nil, fmt.Errorf("%w: --public-pool %q: %w", ErrRefused, value, err)
 		}
 		for _, other := range pools {
 			if ipam.Overlaps(p, other) {
-				return nil, fmt.Errorf("%w: --public-pool %q: it overlaps %s, which is a public pool as well", ErrRefused, value, other)
+				return nil, nil, fmt.Errorf("%w: --public-pool %q: it overlaps %s, which is a public pool as well", ErrRefused, value, other)
 			}
 		}
-		pools = append(pools, p)
+		pools, modes[p] = append(pools, p), mode
 	}
-	return pools, nil
+	return pools, modes, nil
 }
 
-func parsePool(value string) (netip.Prefix, error) {
-	cidr, mode, given := strings.Cut(value, ",")
-	for _, m := range modesToCome {
-		if mode == m {
-			return netip.Prefix{}, fmt.Errorf("the mode %s is not built yet; use %s", m, modeNAT)
+func parsePool(value string) (p netip.Prefix, mode spec.Mode, err error) {
+	cidr, name, given := strings.Cut(value, ",")
+	if given {
+		i := slices.IndexFunc(modes, func(m spec.Mode) bool { return m.String() == name })
+		if i < 0 {
+			return p, mode, fmt.Errorf("there is no mode %q; use one of %v", name, modes)
 		}
+		mode = modes[i]
 	}
-	if given && mode != modeNAT {
-		return netip.Prefix{}, fmt.Errorf("there is no mode %q; use %s", mode, modeNAT)
-	}
-	return ipam.ParsePool(cidr)
+	p, err = ipam.ParsePool(cidr)
+	return p, mode, err
 }
 
 // parseAllowed reads the values of --public-allow, which may overlap.

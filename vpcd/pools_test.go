@@ -16,8 +16,9 @@ func TestParsePools(t *testing.T) {
 		"198.18.0.0/24 203.0.113.0/28":    "[198.18.0.0/24 203.0.113.0/28]",
 		"198.18.0.0/24 198.18.0.128/25":   "overlaps 198.18.0.0/24",
 		"198.18.0.0/24,nat 198.18.0.0/24": "overlaps 198.18.0.0/24",
-		"198.18.0.0/24,arp":               "arp is not built yet",
-		"198.18.0.0/24,routed":            "routed is not built yet",
+		"198.18.0.0/24,arp":               "198.18.0.0/24:arp",
+		"198.18.0.0/24,routed":            "198.18.0.0/24:routed",
+		"198.18.0.0/24 192.0.2.64/28,arp": "map[192.0.2.64/28:arp 198.18.0.0/24:nat]",
 		"198.18.0.0/24,bridge":            `no mode "bridge"`,
 		"198.18.0.0/24,":                  `no mode ""`,
 		"198.18.0.0":                      "198.18.0.0",
@@ -25,8 +26,8 @@ func TestParsePools(t *testing.T) {
 		"2001:db8::/64":                   "IPv4",
 		"127.0.0.0/24":                    "loopback",
 	} {
-		pools, err := parsePools(strings.Fields(text))
-		have := fmt.Sprint(pools)
+		pools, modes, err := parsePools(strings.Fields(text))
+		have := fmt.Sprint(pools, modes)
 		if err != nil {
 			have = err.Error()
 		}

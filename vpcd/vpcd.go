@@ -201,7 +201,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
 	}
 	a := agent.New(agent.Config{
-		Host: cfg.Name, MTU: cfg.MTU, PublicPools: outside.pools, PublicAllow: outside.allowed, Version: cfg.Version, Kernel: dp, Source: src,
+		Host: cfg.Name, MTU: cfg.MTU, PublicPools: outside.pools, PoolModes: outside.modes, PublicAllow: outside.allowed, Version: cfg.Version, Kernel: dp, Source: src,
 		Resolver: resolver, Logger: cfg.Logger, Alive: cfg.Alive,
 	})
 	svc := service.New(service.Config{

@@ -15,3 +15,4 @@ const enum list_flags *export_list_flags __attribute__((unused));
 const enum hit_kind *export_hit_kind __attribute__((unused));
 const enum route_target *export_route_target __attribute__((unused));
 const enum filter_verdict *export_filter_verdict __attribute__((unused));
+const enum public_flags *export_public_flags __attribute__((unused));

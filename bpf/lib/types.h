@@ -116,11 +116,18 @@ struct endpoint {
 	struct membership member[2];
 };
 
-/* Whose a public address is. The element repeats its key, as an endpoint does. */
+enum public_flags {
+	PUBLIC_DIRECT = 1, /* the world knows it: its packets need nothing of the host's kernel */
+};
+
+/* Whose a public address is. The element repeats its key, as an endpoint does. VPC
+ * 0 is the host itself. */
 struct public_address {
 	__be32 addr;
 	__u32 vpc;
 	__be32 private;
+	__u32 flags;   /* enum public_flags */
+	__u32 segment; /* ifindex of the uplink on which ARP for it is answered; 0: on none */
 };
 
 struct filter_key {

@@ -12,8 +12,14 @@ import (
 // Public says whose a public address is; the interface is found by its private
 // address, which names the public one in turn.
 type Public struct {
-	VPC     spec.VPC
+	VPC     spec.VPC // 0: the host itself
 	Private netip.Addr
+	// Direct says that the world knows the address: its packets pass by the host's
+	// forwarding.
+	Direct bool
+	// Segment is the ifindex of the uplink on which ARP for it is answered; 0 is
+	// none.
+	Segment int
 }
 
 // ComparePublics orders addresses.
@@ -24,10 +30,12 @@ func (m *Maps) Publics() delta.Driver[netip.Addr, Public] { return publics{m} }
 
 type publics struct{ *Maps }
 
+const direct = uint32(bpf.FromEniPublicFlagsPUBLIC_DIRECT)
+
 func (d publics) Observe(context.Context, map[netip.Addr]Public) (map[netip.Addr]Public, error) {
 	out := map[netip.Addr]Public{}
 	err := each(d.m["publics"], func(k uint32, v bpf.PublicAddress) {
-		p := Public{VPC: spec.VPC(v.Vpc), Private: addr4(v.Private)}
+		p := Public{VPC: spec.VPC(v.Vpc), Private: addr4(v.Private), Direct: v.Flags&direct != 0, Segment: int(v.Segment)}
 		if v.Addr != k {
 			p = Public{} // the programs do not follow it
 		}
@@ -40,7 +48,11 @@ func (d publics) Put(_ context.Context, k netip.Addr, p Public) error {
 	key := be32(k)
 	d.gen.changed = true
 	writes.Add(1)
-	return d.m["publics"].Put(key, bpf.PublicAddress{Addr: key, Vpc: uint32(p.VPC), Private: be32(p.Private)})
+	v := bpf.PublicAddress{Addr: key, Vpc: uint32(p.VPC), Private: be32(p.Private), Segment: uint32(p.Segment)}
+	if p.Direct {
+		v.Flags = direct
+	}
+	return d.m["publics"].Put(key, v)
 }
 
 func (d publics) Delete(_ context.Context, k netip.Addr) error {

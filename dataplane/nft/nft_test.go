@@ -94,7 +94,9 @@ func converge(t *testing.T, d *Driver, want map[string]spec.Firewall) {
 func TestSaysWhatNftSays(t *testing.T) {
 	path := namespace(t)
 	for _, pool := range []string{"198.18.0.0/24", "198.18.4.0/22", "198.18.0.240/28"} {
-		saysWhatNftSays(t, path, gateways.Firewall("t-1", []netip.Prefix{netip.MustParsePrefix(pool)}, []string{"vpc-0000002a"}, place))
+		p := netip.MustParsePrefix(pool)
+		saysWhatNftSays(t, path, gateways.Firewall("t-1", []netip.Prefix{p}, []string{"vpc-0000002a"}, place))
+		saysWhatNftSays(t, path, gateways.Firewall("t-1", nil, []string{"vpc-0000002a"}, place, p))
 	}
 }
 

@@ -95,6 +95,8 @@ func (w *words) statement() error {
 		w.add(&expr.Verdict{Kind: expr.VerdictAccept})
 	case "drop":
 		w.add(&expr.Verdict{Kind: expr.VerdictDrop})
+	case "notrack":
+		w.add(&expr.Notrack{})
 	case "masquerade":
 		return w.masquerade()
 	default:
@@ -173,14 +175,18 @@ func (w *words) address(field string) error {
 	return nil
 }
 
-// fib matches what the routing table says of the destination: daddr type local.
+// fib matches what the routing table says of the destination: daddr type [!=] local.
 func (w *words) fib() error {
-	if w.next() != "daddr" || w.next() != "type" || w.next() != "local" {
+	op, text := expr.CmpOpEq, strings.Join([]string{w.next(), w.next(), w.next()}, " ")
+	if text == "daddr type !=" {
+		op, text = expr.CmpOpNeq, "daddr type "+w.next()
+	}
+	if text != "daddr type local" {
 		return fmt.Errorf("of fib, only %q is known here", "daddr type local")
 	}
 	w.add(
 		&expr.Fib{Register: register, ResultADDRTYPE: true, FlagDADDR: true},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: native(unix.RTN_LOCAL)},
+		&expr.Cmp{Op: op, Register: register, Data: native(unix.RTN_LOCAL)},
 	)
 	return nil
 }

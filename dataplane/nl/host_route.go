@@ -20,6 +20,9 @@ type HostRoute struct {
 	// Device is the name of an edge; empty means that nobody has the address,
 	// and the host says so instead of asking the world.
 	Device string
+	// Within is the device of a network that a pool is cut out of; empty means
+	// that the pool is apart from everybody's networks.
+	Within string
 	// Wrong is empty in what is wanted; a listing names what differs and has
 	// no field, for example "via 192.0.2.1".
 	Wrong string
@@ -38,7 +41,7 @@ type ownRoute struct {
 }
 
 // Observe lists all routes of the host.
-func (d hostRoutes) Observe(ctx context.Context, _ map[netip.Prefix]HostRoute) (map[netip.Prefix]HostRoute, error) {
+func (d hostRoutes) Observe(ctx context.Context, want map[netip.Prefix]HostRoute) (map[netip.Prefix]HostRoute, error) {
 	c, err := d.o.conn()
 	if err != nil {
 		return nil, err
@@ -67,7 +70,7 @@ func (d hostRoutes) Observe(ctx context.Context, _ map[netip.Prefix]HostRoute) (
 			}
 			names[r.index] = s.name
 		}
-		r.value.Device = names[r.index]
+		r.value.Device, r.value.Within = names[r.index], want[r.dest].Within // which the kernel does not keep
 		out[r.dest] = r.value
 	}
 	d.know(maps.Keys(out))
@@ -113,7 +116,7 @@ func (d hostRoutes) Put(_ context.Context, dest netip.Prefix, v HostRoute) error
 	if err != nil {
 		return err
 	}
-	if err := d.vacant(c, dest); err != nil {
+	if err := d.vacant(c, dest, v.Within); err != nil {
 		return err
 	}
 	msg, parts := d.parts(dest)
@@ -165,8 +168,9 @@ const minNetwork = 8
 
 // vacant refuses addresses that somebody else has here: ours would be the better
 // route, and his would be without traffic. A route of his that is wider and leads
-// to another router is no such claim; a pool may be cut out of it.
-func (d hostRoutes) vacant(c *conn, dest netip.Prefix) error {
+// to another router is no such claim; a pool may be cut out of it, and out of the
+// network of the device within.
+func (d hostRoutes) vacant(c *conn, dest netip.Prefix, within string) error {
 	if !d.inPool(dest) {
 		if err := d.unclaimed(c, dest); err != nil {
 			return err
@@ -187,6 +191,9 @@ func (d hostRoutes) vacant(c *conn, dest netip.Prefix) error {
 		return err
 	}
 	device, err := c.link(r.index, "")
+	if err == nil && within != "" && device.name == within && r.dest.Bits() < dest.Bits() {
+		return nil
+	}
 	return errors.Join(err, fmt.Errorf("%v %w: there is a route to %v, device %s", dest, ErrTaken, r.dest, device.name))
 }
 

@@ -45,15 +45,25 @@ func (s *Set) Current(r Role) Attached { return Attached{Role: r, Tag: s.program
 
 // Attachments is the driver of pinned tcx links, or of clsact filters where the
 // kernel has no tcx. Either replaces a program without a gap.
-func (s *Set) Attachments() delta.Driver[Attachment, Attached] {
+func (s *Set) Attachments() delta.Driver[Attachment, Attached] { return s.attachments(false) }
+
+// Gates is the same for devices of the host's own namespace, where others have
+// programs as well: ours come after those that are there.
+func (s *Set) Gates() delta.Driver[Attachment, Attached] { return s.attachments(true) }
+
+func (s *Set) attachments(outside bool) delta.Driver[Attachment, Attached] {
 	if s.tcx {
-		return attachments{s}
+		return attachments{s, outside}
 	}
-	return filters{s}
+	return filters{s, outside}
 }
 
-// attachments is the driver of pinned tcx links.
-type attachments struct{ s *Set }
+// attachments is the driver of pinned tcx links, of the roles outside or of the
+// others.
+type attachments struct {
+	s       *Set
+	outside bool
+}
 
 func (s *Set) pin(r Role, index int) string {
 	return filepath.Join(s.linksDir(), fmt.Sprintf("%s-%d", r, index))
@@ -77,7 +87,7 @@ func (a attachments) Observe(_ context.Context, want map[Attachment]Attached) (m
 	for _, e := range entries {
 		role, number, ok := strings.Cut(e.Name(), "-")
 		index, err := strconv.Atoi(number)
-		if !ok || err != nil {
+		if !ok || err != nil || Role(role).outside() != a.outside {
 			continue
 		}
 		k, ok := place[index]

@@ -29,7 +29,10 @@ func haveTCX() bool {
 // ROLE-IFINDEX to the namespace it is in. It is written before the filter and
 // removed after it: a filter without one does not outlive its next Put or the
 // link that it is on.
-type filters struct{ s *Set }
+type filters struct {
+	s       *Set
+	outside bool
+}
 
 // Observe reads the filter behind every symbolic link. One that is missing has
 // an empty tag, so that it is attached anew or removed.
@@ -39,7 +42,11 @@ func (f filters) Observe(_ context.Context, want map[Attachment]Attached) (map[A
 		return nil, err
 	}
 	places := map[string][]int{}
-	for k := range out {
+	for k, v := range out {
+		if v.Role.outside() != f.outside {
+			delete(out, k)
+			continue
+		}
 		places[k.Netns] = append(places[k.Netns], k.Index)
 	}
 	for path, indexes := range places {

@@ -9,4 +9,4 @@ import (
 // internalMap reports the compiler's own sections, which belong to one object.
 func internalMap(name string) bool { return strings.HasPrefix(name, ".") }
 
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[K ~string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

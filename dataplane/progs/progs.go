@@ -41,7 +41,14 @@ const (
 	FromENI Role = "from_eni"
 	// FromPeer is on both ends of the link between two VPCs.
 	FromPeer Role = "from_peer"
+	// FromEdge is on the host's end of a gateway's link.
+	FromEdge Role = "from_edge"
+	// FromUplink is on a device of the host towards the world.
+	FromUplink Role = "from_uplink"
 )
+
+// outside reports whether the role is for devices of the host's own namespace.
+func (r Role) outside() bool { return r == FromEdge || r == FromUplink }
 
 // Config sizes the maps.
 type Config struct {
@@ -127,23 +134,28 @@ type objects struct {
 }
 
 func (o objects) all() []*ebpf.CollectionSpec {
-	return []*ebpf.CollectionSpec{o.byRole[FromENI], o.byRole[FromPeer], o.sweep}
+	out := []*ebpf.CollectionSpec{o.sweep}
+	for _, r := range sortedKeys(o.byRole) {
+		out = append(out, o.byRole[r])
+	}
+	return out
 }
 
 func loadSpecs(table uint32, second time.Duration) (objects, error) {
-	eni, err := bpf.LoadFromEni()
-	if err != nil {
-		return objects{}, fmt.Errorf("from_eni: %w", err)
+	o := objects{byRole: map[Role]*ebpf.CollectionSpec{}}
+	for role, load := range map[Role]func() (*ebpf.CollectionSpec, error){
+		FromENI: bpf.LoadFromEni, FromPeer: bpf.LoadFromPeer, FromEdge: bpf.LoadFromEdge, FromUplink: bpf.LoadFromUplink,
+	} {
+		c, err := load()
+		if err != nil {
+			return objects{}, fmt.Errorf("%s: %w", role, err)
+		}
+		o.byRole[role] = c
 	}
-	peer, err := bpf.LoadFromPeer()
-	if err != nil {
-		return objects{}, fmt.Errorf("from_peer: %w", err)
-	}
-	sweep, err := bpf.LoadSweep()
-	if err != nil {
+	var err error
+	if o.sweep, err = bpf.LoadSweep(); err != nil {
 		return objects{}, fmt.Errorf("sweep: %w", err)
 	}
-	o := objects{byRole: map[Role]*ebpf.CollectionSpec{FromENI: eni, FromPeer: peer}, sweep: sweep}
 	settings := map[string]any{
 		"flow_second":    uint64(second),
 		"flow_slot_mask": bpf.FlowSlots(table) - 1,

@@ -218,11 +218,28 @@ type Public struct {
 	Private netip.Addr
 }
 
-// Pool is a prefix of public addresses in mode nat: they exist on this host, which
-// reaches them itself, and the world sees the host's own address instead.
+// Mode says what the world knows of a pool of public addresses.
+type Mode uint8
+
+const (
+	// PoolNAT exists on this host only: the world sees the host's own
+	// address instead.
+	PoolNAT Mode = iota
+	// PoolARP lies within the network of one of the host's devices: the host
+	// answers there for the addresses that somebody has.
+	PoolARP
+	// PoolRouted is led to this host by the network.
+	PoolRouted
+)
+
+// String is the mode as people write it.
+func (m Mode) String() string { return [...]string{"nat", "arp", "routed"}[m] }
+
+// Pool is a prefix of public addresses. The host reaches them itself in every mode.
 type Pool struct {
 	// Host is the host's own address in the pool.
 	Host netip.Addr
+	Mode Mode
 }
 
 // VPCPair is two VPCs, the lower index first.

@@ -67,8 +67,9 @@ type Resolver interface {
 type Config struct {
 	Host string
 	MTU  int
-	// PublicPools and PublicAllow are for the planner: see plan.Facts.
+	// PublicPools, PoolModes and PublicAllow are for the planner: see plan.Facts.
 	PublicPools, PublicAllow []netip.Prefix
+	PoolModes                map[netip.Prefix]spec.Mode
 
 	Version  string
 	Kernel   Kernel
@@ -353,7 +354,7 @@ func (a *Agent) facts(ctx context.Context, w *record.World) (f plan.Facts, remov
 	before, doubts := a.places, a.doubts
 	a.mu.Unlock()
 	lost := map[string]string{}
-	f = plan.Facts{Host: a.cfg.Host, MTU: a.cfg.MTU, PublicPools: a.cfg.PublicPools, PublicAllow: a.cfg.PublicAllow, Places: map[string]plan.Place{}}
+	f = plan.Facts{Host: a.cfg.Host, MTU: a.cfg.MTU, PublicPools: a.cfg.PublicPools, PoolModes: a.cfg.PoolModes, PublicAllow: a.cfg.PublicAllow, Places: map[string]plan.Place{}}
 	engines := targets(w, a.cfg.Host)
 	for _, target := range slices.Sorted(maps.Keys(engines)) {
 		p, err := a.cfg.Resolver.Locate(ctx, target, engines[target])

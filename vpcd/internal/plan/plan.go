@@ -40,6 +40,8 @@ type Facts struct {
 	// PublicPools are where public addresses come from, and PublicAllow what else
 	// than the internet lies behind gateways.
 	PublicPools, PublicAllow []netip.Prefix
+	// PoolModes says of public pools what the world knows of them.
+	PoolModes map[netip.Prefix]spec.Mode
 	// Places of workloads by canonical target; one that is gone is absent.
 	Places map[string]Place
 }
@@ -92,7 +94,7 @@ func Build(w *record.World, f Facts) Plan {
 			Subnets: map[spec.SubnetID]spec.Subnet{}, Ports: map[spec.ENI]spec.Port{},
 			Endpoints: map[spec.EndpointKey]spec.Endpoint{}, RuleSets: map[spec.RuleSetID]spec.RuleSet{},
 			Routes: map[spec.RouteKey]spec.Route{}, Known: map[spec.ENI]bool{}, Gone: map[spec.ENI]bool{},
-			Edges: map[spec.VPC]spec.Edge{}, Public: map[netip.Addr]spec.Public{}, Pools: pools(f.PublicPools), Allowed: allowed(f.PublicAllow),
+			Edges: map[spec.VPC]spec.Edge{}, Public: map[netip.Addr]spec.Public{}, Pools: pools(f), Allowed: allowed(f.PublicAllow),
 			Peerings: map[spec.VPCPair]spec.Peering{}, NATs: map[spec.ENI]spec.NAT{}, Cuts: cuts(w),
 		},
 	}}

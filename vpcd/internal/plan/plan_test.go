@@ -64,6 +64,7 @@ var golden = map[string]func() *world{
 		w := web()
 		w.gateway("a", "a")
 		w.facts.PublicPools = []netip.Prefix{netip.MustParsePrefix("198.18.0.0/24"), netip.MustParsePrefix("203.0.113.64/28")}
+		w.facts.PoolModes = map[netip.Prefix]spec.Mode{netip.MustParsePrefix("203.0.113.64/28"): spec.PoolRouted}
 		w.facts.PublicAllow = []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")}
 		for _, dest := range []string{"0.0.0.0/0", "198.51.100.0/24", "169.254.169.0/24"} {
 			w.Tables["rtb-a-main"].Table.Routes = append(w.Tables["rtb-a-main"].Table.Routes, api.Route{DestinationCidrBlock: dest, GatewayId: "igw-a"})

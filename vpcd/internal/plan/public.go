@@ -22,10 +22,10 @@ func connected(w *record.World) map[string]string {
 }
 
 // pools are those of this host, which has the first address of each itself.
-func pools(prefixes []netip.Prefix) map[netip.Prefix]spec.Pool {
+func pools(f Facts) map[netip.Prefix]spec.Pool {
 	out := map[netip.Prefix]spec.Pool{}
-	for _, p := range prefixes {
-		out[p] = spec.Pool{Host: ipam.PoolHost(p)}
+	for _, p := range f.PublicPools {
+		out[p] = spec.Pool{Host: ipam.PoolHost(p), Mode: f.PoolModes[p]}
 	}
 	return out
 }

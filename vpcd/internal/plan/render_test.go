@@ -48,7 +48,7 @@ func render(p Plan) string {
 	section(&b, "public", h.Public, func(a netip.Addr, x spec.Public) string {
 		return fmt.Sprintf("%s -> vpc %d eni %d %s", a, x.VPC, x.ENI, x.Private)
 	})
-	section(&b, "pools", h.Pools, func(p netip.Prefix, x spec.Pool) string { return fmt.Sprintf("%s host %s", p, x.Host) })
+	section(&b, "pools", h.Pools, func(p netip.Prefix, x spec.Pool) string { return fmt.Sprintf("%s %s host %s", p, x.Mode, x.Host) })
 	section(&b, "allowed", h.Allowed, func(p netip.Prefix, _ bool) string { return p.String() })
 	section(&b, "cuts", h.Cuts, func(rule uint32, _ bool) string { return fmt.Sprintf("%08x", rule) })
 	lines(&b, "known", numbers(h.Known))
