@@ -3,6 +3,7 @@ package dataplane
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -43,6 +44,23 @@ func ping(from spec.Netns, to string) error {
 	return nil
 }
 
+// putRoute and dropRoute give a table another set.
+func putRoute(h *spec.Host, k spec.RouteKey, r spec.Route) {
+	routes := dropRoute(h, k)
+	routes[k.Dest] = r
+	h.Routes[k.Table] = spec.MakeRoutes(routes)
+}
+
+func dropRoute(h *spec.Host, k spec.RouteKey) map[netip.Prefix]spec.Route {
+	routes := map[netip.Prefix]spec.Route{}
+	if set := h.Routes[k.Table]; set != nil {
+		maps.Insert(routes, set.All())
+	}
+	delete(routes, k.Dest)
+	h.Routes[k.Table] = spec.MakeRoutes(maps.Clone(routes))
+	return routes
+}
+
 // twoSubnets is a VPC with a workload in each of two subnets and a third beside
 // the first.
 func twoSubnets(t *testing.T, name string) *spec.Host {
@@ -51,10 +69,10 @@ func twoSubnets(t *testing.T, name string) *spec.Host {
 	h := &spec.Host{
 		Name: name, MTU: 1450,
 		Subnets: map[spec.SubnetID]spec.Subnet{}, Ports: map[spec.ENI]spec.Port{}, Endpoints: map[spec.EndpointKey]spec.Endpoint{},
-		RuleSets: map[spec.RuleSetID]spec.RuleSet{open: set, acl: entries}, Routes: map[spec.RouteKey]spec.Route{},
+		RuleSets: map[spec.RuleSetID]spec.RuleSet{open: set, acl: entries}, Routes: map[spec.RouteTable]*spec.RouteSet{},
 		Known: map[spec.ENI]bool{}, Gone: map[spec.ENI]bool{},
 	}
-	h.Routes[spec.RouteKey{Table: 1, Dest: netip.MustParsePrefix("10.0.0.0/16")}] = spec.Route{Target: spec.Local}
+	putRoute(h, spec.RouteKey{Table: 1, Dest: netip.MustParsePrefix("10.0.0.0/16")}, spec.Route{Target: spec.Local})
 	for i := range spec.SubnetID(2) {
 		cidr := netip.MustParsePrefix(fmt.Sprintf("10.0.%d.0/24", i+1))
 		h.Subnets[i+1] = spec.Subnet{ID: fmt.Sprintf("subnet-%017x", i+1), VPC: 1, VPCID: fmt.Sprintf("vpc-%017x", 1), CIDR: cidr, Router: cidr.Addr().Next(), MAC: spec.RouterMAC(i + 1), ACLOut: acl, ACLIn: acl}

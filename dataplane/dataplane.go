@@ -69,6 +69,8 @@ type Dataplane struct {
 	slots *slots
 	links map[nl.LinkKey]nl.Link // as last wanted
 	host  *spec.Host             // as last wanted
+	// tables are the route tables as last made.
+	tables map[spec.RouteTable]table
 	// lifted is set once the operator confirmed what the brake held back.
 	lifted map[string]bool
 	cuts   cuts
@@ -133,7 +135,7 @@ func (d *Dataplane) Apply(ctx context.Context, h *spec.Host) (Report, error) {
 	defer d.mu.Unlock()
 	rep := Report{Up: map[spec.ENI]bool{}, Braked: d.braked(h)}
 	blind := d.out.look(h)
-	w := expand(h, d.around(len(rep.Braked) > 0))
+	w := d.expand(h, len(rep.Braked) > 0)
 	if moved(d.links, w.links) {
 		d.Dirty()
 	}
@@ -171,14 +173,16 @@ func (d *Dataplane) want(w world) {
 	d.phases.want(w, d.rules)
 }
 
-// around is the host as it is now. Edges that nobody wants are staying while the
-// brake holds.
-func (d *Dataplane) around(staying bool) around {
-	return around{
-		netns: d.kernel.Netns, current: d.progs.Current, slots: d.slots,
+// expand makes a world of h for the host as it is now. Edges that nobody wants are
+// staying while the brake holds.
+func (d *Dataplane) expand(h *spec.Host, staying bool) world {
+	w := expand(h, around{
+		netns: d.kernel.Netns, current: d.progs.Current, slots: d.slots, before: d.tables,
 		outside: d.out.netns, outsidePath: d.out.path, uplinks: d.out.uplinks, devices: d.out.devices,
 		machine: d.out.machine, local: d.out.local, staying: staying,
-	}
+	})
+	d.tables = w.tables
+	return w
 }
 
 // freeSlots forgets owners that are gone. After a failure the kernel is asked
@@ -237,7 +241,7 @@ func (d *Dataplane) Verify(ctx context.Context, h *spec.Host) ([]Drift, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	errs := []error{d.out.look(h)}
-	d.want(expand(h, d.around(len(d.braked(h)) > 0)))
+	d.want(d.expand(h, len(d.braked(h)) > 0))
 	var out []Drift
 	for _, p := range d.phases.all() {
 		drift, err := p.Diff(ctx)

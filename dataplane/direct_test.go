@@ -168,7 +168,7 @@ func TestDirectAddresses(t *testing.T) {
 	if err := w.d.out.look(w.h); err != nil {
 		t.Fatal(err)
 	}
-	x := expand(w.h, w.d.around(false))
+	x := w.d.expand(w.h, false)
 	one, two := x.publics[netip.MustParseAddr(known)], x.publics[netip.MustParseAddr(public)]
 	if !one.Direct || one.Segment == 0 || two.Direct || two.Segment != 0 {
 		t.Errorf("known to the world %+v, hidden %+v", one, two)
@@ -176,7 +176,7 @@ func TestDirectAddresses(t *testing.T) {
 	if host := x.publics[netip.MustParseAddr("192.0.2.65")]; host != (dmaps.Public{Private: netip.IPv4Unspecified()}) {
 		t.Errorf("the host's own: %+v", host)
 	}
-	for p, open := range map[string]bool{"192.0.2.0/24": true, "192.0.2.64/28": true, poolRoute: false} {
+	for p, open := range map[string]bool{"192.0.2.0/24": true, "192.0.2.64/28": true, poolRoute: true, "192.0.2.0/25": false} {
 		if _, ok := x.filters[netip.MustParsePrefix(p)]; ok != open {
 			t.Errorf("%s is open: %v, want %v", p, ok, open)
 		}

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
@@ -134,26 +135,32 @@ func sortedPools(h *spec.Host) []netip.Prefix {
 // publicAddresses leads public addresses whose VPC has a gateway here to their
 // interfaces, and back.
 func (x *expander) publicAddresses() {
+	names := map[spec.VPC]string{}
+	for vpc, edge := range edgesOf(x.h) {
+		names[vpc] = gateways.EdgeName(x.h.Name, edge.VPCID)
+	}
 	for key, public := range x.publicOf() {
 		e, there := x.endpoints[key]
-		edge, open := edgesOf(x.h)[key.VPC]
+		name, open := names[key.VPC]
 		if !there || !open {
 			continue
 		}
 		e.Public = public
 		x.endpoints[key] = e
 		x.publics[public] = x.publicEntry(public, key)
-		x.hostRoutes[netip.PrefixFrom(public, public.BitLen())] = nl.HostRoute{Device: gateways.EdgeName(x.h.Name, edge.VPCID)}
+		x.hostRoutes[netip.PrefixFrom(public, public.BitLen())] = nl.HostRoute{Device: name}
 	}
 }
 
 // publicOf is the public address of each private one.
 func (x *expander) publicOf() map[spec.EndpointKey]netip.Addr {
-	out := make(map[spec.EndpointKey]netip.Addr, len(x.h.Public))
-	for public, p := range x.h.Public {
-		out[spec.EndpointKey{VPC: p.VPC, Addr: p.Private}] = public
+	if x.public == nil {
+		x.public = make(map[spec.EndpointKey]netip.Addr, len(x.h.Public))
+		for public, p := range x.h.Public {
+			x.public[spec.EndpointKey{VPC: p.VPC, Addr: p.Private}] = public
+		}
 	}
-	return out
+	return x.public
 }
 
 // gatewayOf is where ports of a VPC find its gateway; 0 is none.
@@ -166,16 +173,30 @@ func (x *expander) gatewayOf(vpc spec.VPC) maps.Slot {
 
 // edgeVersion digests what verdicts about a gateway rest on besides its entry.
 func (x *expander) edgeVersion(vpc spec.VPC) uint32 {
-	var lines []string
-	for public, p := range x.h.Public {
-		if p.VPC == vpc {
-			lines = append(lines, fmt.Sprintln(public, p))
-		}
-	}
-	slices.Sort(lines)
 	h := fnv.New32a()
-	fmt.Fprintln(h, lines, x.allowed(), x.local)
+	var text []byte
+	for _, public := range x.publicsOf()[vpc] {
+		p := x.h.Public[public]
+		text = appendAddr(appendAddr(text[:0], public), p.Private)
+		h.Write(binary.BigEndian.AppendUint32(text, uint32(p.ENI)))
+	}
+	fmt.Fprintln(h, x.allowed(), x.local)
 	return h.Sum32()
+}
+
+// publicsOf are the public addresses of each VPC, in order.
+func (x *expander) publicsOf() map[spec.VPC][]netip.Addr {
+	if x.publicsIn != nil {
+		return x.publicsIn
+	}
+	x.publicsIn = map[spec.VPC][]netip.Addr{}
+	for public, p := range x.h.Public {
+		x.publicsIn[p.VPC] = append(x.publicsIn[p.VPC], public)
+	}
+	for _, list := range x.publicsIn {
+		slices.SortFunc(list, netip.Addr.Compare)
+	}
+	return x.publicsIn
 }
 
 // allowed is the list of networks that gateways may lead to, in order.

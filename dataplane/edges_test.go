@@ -70,7 +70,7 @@ func newTown(t *testing.T) *town {
 	w.h.Edges = map[spec.VPC]spec.Edge{1: {VPCID: id}}
 	w.h.Pools = map[netip.Prefix]spec.Pool{netip.MustParsePrefix(poolRoute): {Host: netip.MustParseAddr("198.18.0.1")}}
 	w.h.Public = map[netip.Addr]spec.Public{netip.MustParseAddr(public): {VPC: 1, ENI: 1, Private: w.h.Ports[1].Addr.Addr()}}
-	w.h.Routes[spec.RouteKey{Table: 1, Dest: netip.MustParsePrefix("0.0.0.0/0")}] = spec.Route{Target: spec.InternetGateway}
+	putRoute(w.h, spec.RouteKey{Table: 1, Dest: netip.MustParsePrefix("0.0.0.0/0")}, spec.Route{Target: spec.InternetGateway})
 	return w
 }
 

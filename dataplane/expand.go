@@ -28,7 +28,8 @@ type world struct {
 	links       map[nl.LinkKey]nl.Link
 	rules       map[spec.RuleSetID]struct{}
 	content     map[spec.RuleSetID]spec.RuleSet
-	routes      map[spec.RouteKey]maps.Route
+	routes      map[spec.RouteTable]*routeSet
+	tables      map[spec.RouteTable]table
 	endpoints   map[spec.EndpointKey]maps.Endpoint
 	publics     map[netip.Addr]maps.Public
 	filters     map[netip.Prefix]maps.Filter
@@ -78,6 +79,8 @@ type around struct {
 	netns   func(role string) string
 	current func(progs.Role) progs.Attached
 	slots   *slots
+	// before are the tables of the last time.
+	before map[spec.RouteTable]table
 	// outside is the namespace in which edges end, and uplinks are its devices
 	// towards the world.
 	outside     spec.Netns
@@ -97,12 +100,15 @@ type expander struct {
 	world
 	around
 	h *spec.Host
+	// public and publicsIn are made when they are first asked for.
+	public    map[spec.EndpointKey]netip.Addr
+	publicsIn map[spec.VPC][]netip.Addr
 }
 
 func emptyWorld() world {
 	return world{
 		namespaces: map[string]struct{}{}, sysctls: map[nl.SysctlKey]string{}, links: map[nl.LinkKey]nl.Link{},
-		rules: map[spec.RuleSetID]struct{}{}, routes: map[spec.RouteKey]maps.Route{},
+		rules: map[spec.RuleSetID]struct{}{}, routes: map[spec.RouteTable]*routeSet{}, tables: map[spec.RouteTable]table{},
 		endpoints: map[spec.EndpointKey]maps.Endpoint{}, publics: map[netip.Addr]maps.Public{}, filters: map[netip.Prefix]maps.Filter{},
 		attachments: map[progs.Attachment]progs.Attached{}, policies: map[maps.Slot]maps.Policy{}, ports: map[maps.Slot]maps.Port{},
 		bridgePorts: map[nl.LinkKey]nl.BridgePort{}, addresses: map[nl.AddressKey]struct{}{}, edges: map[nl.LinkKey]nl.Edge{},
@@ -226,39 +232,37 @@ func (x *expander) portEntry(eni spec.ENI, p spec.Port, subnet spec.Subnet, vers
 // entry: its addresses and groups, the public addresses that stand for them, what
 // gateways let through, and the routes of its table.
 func (x *expander) versions() map[spec.ENI]uint32 {
-	tables := map[spec.RouteTable][]spec.RouteKey{}
-	for k := range x.h.Routes {
-		tables[k.Table] = append(tables[k.Table], k)
-	}
-	routes := map[spec.RouteTable]uint32{}
-	for t, keys := range tables {
-		slices.SortFunc(keys, maps.CompareRoutes)
-		h := fnv.New32a()
-		for _, k := range keys {
-			fmt.Fprintln(h, k.Dest, x.routes[k])
-		}
-		routes[t] = h.Sum32()
-	}
 	own := map[spec.ENI][]spec.EndpointKey{}
 	for k, e := range x.h.Endpoints {
 		own[e.ENI] = append(own[e.ENI], k)
 	}
 	public, allowed := x.publicOf(), x.allowed()
 	out := map[spec.ENI]uint32{}
+	var text []byte
 	for eni, p := range x.h.Ports {
 		keys := own[eni]
 		slices.SortFunc(keys, maps.CompareEndpoints)
 		h := fnv.New32a()
 		for _, k := range keys {
-			fmt.Fprintln(h, k.Addr, x.h.Endpoints[k].Groups, public[k])
+			text = appendAddr(appendAddr(text[:0], k.Addr), public[k])
+			for _, g := range x.h.Endpoints[k].Groups {
+				text = binary.BigEndian.AppendUint32(text, uint32(g))
+			}
+			h.Write(text)
 		}
 		if x.gatewayOf(p.VPC) != 0 {
 			fmt.Fprintln(h, allowed, x.local)
 		}
-		h.Write(binary.BigEndian.AppendUint32(nil, routes[p.Table]))
+		h.Write(binary.BigEndian.AppendUint32(nil, x.tables[p.Table].version))
 		out[eni] = h.Sum32()
 	}
 	return out
+}
+
+// appendAddr has as many bytes for every address, none among them.
+func appendAddr(b []byte, a netip.Addr) []byte {
+	all := a.As16()
+	return append(b, all[:]...)
 }
 
 // sorted makes slot assignment independent of map order.

@@ -30,7 +30,7 @@ func inMemoryPhases(routes delta.Driver[spec.RouteKey, dmaps.Route], endpoints d
 	p := newPhases(kernelDrivers{k.Drivers(), k.Outside(), inMemory[string, spec.Firewall](), inMemory[ipt.Rule, struct{}](), &nats{}, nil}, dmaps.New(nil), nil, &progs.Set{})
 	p.rules = delta.New("rules", inMemory[spec.RuleSetID, struct{}](), dmaps.CompareRuleSets)
 	p.attachments = delta.New("program", inMemory[progs.Attachment, progs.Attached](), progs.Attachment.Compare)
-	p.routes = delta.New("route", routes, dmaps.CompareRoutes)
+	p.routes = newRoutes(routes)
 	p.endpoints = delta.New("endpoint", endpoints, dmaps.CompareEndpoints)
 	p.publics = delta.New("public", inMemory[netip.Addr, dmaps.Public](), dmaps.ComparePublics)
 	p.filters = delta.New("filter", inMemory[netip.Prefix, dmaps.Filter](), dmaps.ComparePrefixes)

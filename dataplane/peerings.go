@@ -71,24 +71,21 @@ func (x *expander) peerEnd(e peerEnd, to, in spec.VPC) {
 	x.ups[at] = nl.Up{}
 }
 
-// routeTables gives each route to another VPC the way out of the VPC whose ports
-// use the table. Without a link there is none, and the programs drop.
-func (x *expander) routeTables() {
-	of := map[spec.RouteTable]spec.VPC{}
-	for _, p := range x.h.Ports {
-		of[p.Table] = p.VPC
+// waysOut are the ways from a VPC to those that some routes lead into. Without a
+// link there is none, and the programs drop.
+func (x *expander) waysOut(from spec.VPC, peers []spec.VPC) map[spec.VPC]maps.Slot {
+	out := map[spec.VPC]maps.Slot{}
+	for _, to := range peers {
+		if way := x.wayOut(from, to); way != 0 {
+			out[to] = way
+		}
 	}
-	for k, r := range x.h.Routes {
-		x.routes[k] = maps.Route{Route: r, Out: x.wayOut(of[k.Table], r)}
-	}
+	return out
 }
 
-// wayOut is the slot of the link that a route leads to and 1, or 0.
-func (x *expander) wayOut(from spec.VPC, r spec.Route) maps.Slot {
-	if r.Target != spec.PeerVPC {
-		return 0
-	}
-	pair := spec.VPCPair{A: min(from, r.Peer), B: max(from, r.Peer)}
+// wayOut is the slot of the link to another VPC and 1, or 0.
+func (x *expander) wayOut(from, to spec.VPC) maps.Slot {
+	pair := spec.VPCPair{A: min(from, to), B: max(from, to)}
 	p, ok := x.h.Peerings[pair]
 	if !ok {
 		return 0

@@ -34,7 +34,7 @@ func newStreet(t *testing.T, n int) *street {
 	s := &street{d, &spec.Host{
 		Name: name, MTU: 1450,
 		Subnets: map[spec.SubnetID]spec.Subnet{}, Ports: map[spec.ENI]spec.Port{}, Endpoints: map[spec.EndpointKey]spec.Endpoint{},
-		RuleSets: map[spec.RuleSetID]spec.RuleSet{open: set, acl: entries}, Routes: map[spec.RouteKey]spec.Route{},
+		RuleSets: map[spec.RuleSetID]spec.RuleSet{open: set, acl: entries}, Routes: map[spec.RouteTable]*spec.RouteSet{},
 		Peerings: map[spec.VPCPair]spec.Peering{}, Known: map[spec.ENI]bool{}, Gone: map[spec.ENI]bool{},
 	}}
 	for i := range n {
@@ -59,7 +59,7 @@ func (s *street) house(t *testing.T, i int, open, acl spec.RuleSetID) {
 		Addr: netip.PrefixFrom(house(i), 24), Gateway: s.h.Subnets[subnet].Router, Table: spec.RouteTable(i), Egress: open, Ingress: open, SourceDestCheck: true,
 	}
 	s.h.Endpoints[spec.EndpointKey{VPC: vpc, Addr: house(i)}] = spec.Endpoint{ENI: eni, Subnet: subnet, MAC: spec.MACOf(eni)}
-	s.h.Routes[to(i, i)] = spec.Route{Target: spec.Local}
+	putRoute(s.h, to(i, i), spec.Route{Target: spec.Local})
 	s.h.Known[eni] = true
 }
 
@@ -74,15 +74,15 @@ func to(table, vpc int) spec.RouteKey {
 
 func (s *street) join(a, b int) {
 	s.h.Peerings[spec.VPCPair{A: spec.VPC(a), B: spec.VPC(b)}] = spec.Peering{A: vpcID(a), B: vpcID(b)}
-	s.h.Routes[to(a, b)] = spec.Route{Target: spec.PeerVPC, Peer: spec.VPC(b)}
-	s.h.Routes[to(b, a)] = spec.Route{Target: spec.PeerVPC, Peer: spec.VPC(a)}
+	putRoute(s.h, to(a, b), spec.Route{Target: spec.PeerVPC, Peer: spec.VPC(b)})
+	putRoute(s.h, to(b, a), spec.Route{Target: spec.PeerVPC, Peer: spec.VPC(a)})
 }
 
 // part is the end of a peering: routes to it drop, as the planner has them.
 func (s *street) part(a, b int) {
 	delete(s.h.Peerings, spec.VPCPair{A: spec.VPC(a), B: spec.VPC(b)})
-	s.h.Routes[to(a, b)] = spec.Route{Target: spec.Blackhole}
-	s.h.Routes[to(b, a)] = spec.Route{Target: spec.Blackhole}
+	putRoute(s.h, to(a, b), spec.Route{Target: spec.Blackhole})
+	putRoute(s.h, to(b, a), spec.Route{Target: spec.Blackhole})
 }
 
 func (s *street) netns(i int) spec.Netns {
@@ -153,8 +153,8 @@ func (s *street) reopen(t *testing.T) {
 // reaches anybody through a neighbour, whatever his routes say.
 func TestPeeringCarriesTraffic(t *testing.T) {
 	s := newStreet(t, 3)
-	s.h.Routes[to(1, 3)] = spec.Route{Target: spec.PeerVPC, Peer: 2}
-	s.h.Routes[to(3, 1)] = spec.Route{Target: spec.PeerVPC, Peer: 2}
+	putRoute(s.h, to(1, 3), spec.Route{Target: spec.PeerVPC, Peer: 2})
+	putRoute(s.h, to(3, 1), spec.Route{Target: spec.PeerVPC, Peer: 2})
 	s.settle(t)
 	for _, pair := range [][2]int{{1, 2}, {2, 1}, {2, 3}, {3, 2}} {
 		s.reaches(t, pair[0], pair[1], true)
@@ -163,7 +163,7 @@ func TestPeeringCarriesTraffic(t *testing.T) {
 	if s.dropped(t, 1, "no_endpoint") == 0 {
 		t.Error("what is not there is not counted")
 	}
-	s.h.Routes[to(1, 3)] = spec.Route{Target: spec.PeerVPC, Peer: 3} // not joined
+	putRoute(s.h, to(1, 3), spec.Route{Target: spec.PeerVPC, Peer: 3}) // not joined
 	s.settle(t)
 	s.reaches(t, 1, 3, false)
 	// A whole frame, and what does not fit.
@@ -188,14 +188,14 @@ func TestPeeringNeedsBothRoutes(t *testing.T) {
 	for _, lacks := range []int{1, 2} {
 		s := newStreet(t, 2)
 		other := 3 - lacks
-		delete(s.h.Routes, to(lacks, other))
+		dropRoute(s.h, to(lacks, other))
 		s.settle(t)
 		s.reaches(t, 1, 2, false)
 		s.reaches(t, 2, 1, false)
 		if s.dropped(t, lacks, "no_route") == 0 || s.dropped(t, other, "no_route") != 0 {
 			t.Errorf("%d has no route; dropped for that: %d of its packets, %d of the other's", lacks, s.dropped(t, lacks, "no_route"), s.dropped(t, other, "no_route"))
 		}
-		s.h.Routes[to(lacks, other)] = spec.Route{Target: spec.PeerVPC, Peer: spec.VPC(other)}
+		putRoute(s.h, to(lacks, other), spec.Route{Target: spec.PeerVPC, Peer: spec.VPC(other)})
 		s.settle(t)
 		s.reaches(t, 1, 2, true)
 	}

@@ -23,7 +23,7 @@ type phases struct {
 	nats        *delta.Tracker[spec.ENI, nat]
 	links       *delta.Tracker[nl.LinkKey, nl.Link]
 	rules       *delta.Tracker[spec.RuleSetID, struct{}]
-	routes      *delta.Tracker[spec.RouteKey, maps.Route]
+	routes      *delta.Sets[spec.RouteTable, spec.RouteKey, maps.Route]
 	endpoints   *delta.Tracker[spec.EndpointKey, maps.Endpoint]
 	publics     *delta.Tracker[netip.Addr, maps.Public]
 	filters     *delta.Tracker[netip.Prefix, maps.Filter]
@@ -81,7 +81,7 @@ func newPhases(drivers kernelDrivers, m *maps.Maps, rules *maps.Rules, set *prog
 		nats:        delta.New("nat", drivers.nats, compareENIs),
 		links:       delta.New("link", k.Links, nl.LinkKey.Compare),
 		rules:       delta.New("rules", rules, maps.CompareRuleSets),
-		routes:      delta.New("route", m.Routes(), maps.CompareRoutes),
+		routes:      newRoutes(m.Routes()),
 		endpoints:   delta.New("endpoint", m.Endpoints(), maps.CompareEndpoints),
 		publics:     delta.New("public", a.addresses(m.Publics()), maps.ComparePublics),
 		filters:     delta.New("filter", m.Filters(), maps.ComparePrefixes),
@@ -105,6 +105,11 @@ func newPhases(drivers kernelDrivers, m *maps.Maps, rules *maps.Rules, set *prog
 		pins:        delta.New("pin", set.Pins(), strings.Compare),
 		mover:       mover{set: set},
 	}
+}
+
+// newRoutes follows route tables one by one: there may be many long ones.
+func newRoutes(d delta.Driver[spec.RouteKey, maps.Route]) *delta.Sets[spec.RouteTable, spec.RouteKey, maps.Route] {
+	return delta.NewSets("route", d, func(k spec.RouteKey) spec.RouteTable { return k.Table }, cmp.Compare[spec.RouteTable], maps.CompareRoutes)
 }
 
 // counting counts the epochs that writing ports has left uncounted.

@@ -96,6 +96,8 @@ type Tracker[K, V comparable] struct {
 	mu   sync.Mutex
 	read uint64 // epoch of have; zero means never read
 	have map[K]V
+	// whole is what was wanted when all of it was found or written.
+	whole *map[K]V
 	// unsure are keys whose last write failed: they may exist or not, and in
 	// which shape is unknown.
 	unsure map[K]struct{}
@@ -131,7 +133,9 @@ func (t *Tracker[K, V]) Dirty() { t.epoch.Add(1) }
 func (t *Tracker[K, V]) Put(ctx context.Context) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	want := *t.want.Load()
+	wanted := t.want.Load()
+	want := *wanted
+	t.whole = nil
 	if err := t.observe(ctx, want); err != nil {
 		return 0, err
 	}
@@ -142,13 +146,17 @@ func (t *Tracker[K, V]) Put(ctx context.Context) (int, error) {
 		}
 	}
 	settle(t.puts, todo)
-	return each(ctx, t, t.puts, todo, "", func(k K) error {
+	n, err := each(ctx, t, t.puts, todo, "", func(k K) error {
 		if err := t.driver.Put(ctx, k, want[k]); err != nil {
 			return err
 		}
 		t.have[k] = want[k]
 		return nil
 	})
+	if err == nil {
+		t.whole = wanted
+	}
+	return n, err
 }
 
 // Prune deletes what is not desired, in reverse key order, and returns how many
@@ -156,11 +164,16 @@ func (t *Tracker[K, V]) Put(ctx context.Context) (int, error) {
 func (t *Tracker[K, V]) Prune(ctx context.Context) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	want := *t.want.Load()
+	wanted := t.want.Load()
+	want := *wanted
 	if err := t.observe(ctx, want); err != nil {
 		return 0, err
 	}
 	doomed := map[K]struct{}{}
+	if t.whole == wanted && len(t.have) == len(want) && len(t.unsure) == 0 {
+		settle(t.deletes, doomed) // as many as are wanted, and these are there
+		return 0, nil
+	}
 	for k := range t.have {
 		if _, ok := want[k]; !ok {
 			doomed[k] = struct{}{}
@@ -185,6 +198,11 @@ func (t *Tracker[K, V]) Diff(ctx context.Context) ([]Drift, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: list: %w", t.name, err)
 	}
+	return drift(t.name, want, have, t.compare), nil
+}
+
+// drift is what differs, in key order.
+func drift[K, V comparable](kind string, want, have map[K]V, compare func(a, b K) int) []Drift {
 	keys := map[K]struct{}{}
 	for k, v := range want {
 		if h, ok := have[k]; !ok || h != v {
@@ -197,10 +215,10 @@ func (t *Tracker[K, V]) Diff(ctx context.Context) ([]Drift, error) {
 		}
 	}
 	var out []Drift
-	for _, k := range slices.SortedFunc(maps.Keys(keys), t.compare) {
-		out = append(out, Drift{Kind: t.name, Object: fmt.Sprint(k), Want: show(want, have, k), Have: show(have, want, k)})
+	for _, k := range slices.SortedFunc(maps.Keys(keys), compare) {
+		out = append(out, Drift{Kind: kind, Object: fmt.Sprint(k), Want: show(want, have, k), Have: show(have, want, k)})
 	}
-	return out, nil
+	return out
 }
 
 // observe makes have true as of the newest Dirty.
@@ -216,7 +234,7 @@ func (t *Tracker[K, V]) observe(ctx context.Context, want map[K]V) error {
 	t.have = make(map[K]V, len(have))
 	maps.Copy(t.have, have)
 	clear(t.unsure)
-	t.read = epoch
+	t.read, t.whole = epoch, nil
 	return nil
 }
 

@@ -162,9 +162,34 @@ func (d endpoints) Delete(_ context.Context, k spec.EndpointKey) error {
 	return errors.Join(remove(d.m["endpoints"], key), d.judge(old))
 }
 
-// each lists a hash or trie completely. Iteration over a map that others write
-// can start over; only this process writes these.
+// listBatch is how many elements one system call reads.
+const listBatch = 1024
+
+// each lists a hash or trie completely, many elements at a time where the kernel
+// can. Iteration over a map that others write can start over; only this process
+// writes these.
 func each[K comparable, V any](m *ebpf.Map, fn func(K, V)) error {
+	keys, values := make([]K, listBatch), make([]V, listBatch)
+	var at ebpf.MapBatchCursor
+	for first := true; ; first = false {
+		n, err := m.BatchLookup(&at, keys, values, nil)
+		if first && errors.Is(err, ebpf.ErrNotSupported) {
+			return eachAlone(m, fn)
+		}
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("list %s: %w", m, err)
+		}
+		for i := range n {
+			fn(keys[i], values[i])
+		}
+		if err != nil {
+			return nil
+		}
+	}
+}
+
+// eachAlone is each with two system calls for every element.
+func eachAlone[K comparable, V any](m *ebpf.Map, fn func(K, V)) error {
 	var (
 		k K
 		v V

@@ -3,7 +3,8 @@
 // the kernel.
 //
 // Every element is a comparable value and every collection is a map from its
-// key, so that "what changed" is a comparison and never a walk. All fields are
+// key, so that "what changed" is a comparison and never a walk. Long collections
+// are sets that never change, for which it is one of identity. All fields are
 // plain data; nothing here opens, reads or resolves anything.
 package spec
 
@@ -24,7 +25,7 @@ type Host struct {
 	Ports     map[ENI]Port
 	Endpoints map[EndpointKey]Endpoint
 	RuleSets  map[RuleSetID]RuleSet
-	Routes    map[RouteKey]Route
+	Routes    map[RouteTable]*RouteSet
 	// Edges are the internet gateways of VPCs that have an interface here.
 	Edges map[VPC]Edge
 	// Public says whose each public address is that leads to an interface of this

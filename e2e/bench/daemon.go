@@ -32,6 +32,7 @@ const (
 // daemon is a private vpcd.
 type daemon struct {
 	bin, name, data, socket string
+	inside                  string // the namespace that it takes for the host's; "" is the root one
 	cmd                     *exec.Cmd
 	exited                  chan struct{}
 	api                     *client.Client
@@ -40,14 +41,19 @@ type daemon struct {
 // startDaemon returns when the host is ready. The daemon is returned with an
 // error as well once it may have left something.
 func startDaemon(ctx context.Context, bin, dir, name string, flags ...string) (*daemon, error) {
-	d := &daemon{bin: bin, name: name, data: filepath.Join(dir, name), socket: filepath.Join(dir, name+".s"), exited: make(chan struct{})}
+	return startDaemonIn(ctx, "", bin, dir, name, flags...)
+}
+
+// startDaemonIn is startDaemon in a namespace.
+func startDaemonIn(ctx context.Context, inside, bin, dir, name string, flags ...string) (*daemon, error) {
+	d := &daemon{bin: bin, name: name, inside: inside, data: filepath.Join(dir, name), socket: filepath.Join(dir, name+".s"), exited: make(chan struct{})}
 	d.api = client.New(d.socket)
 	log, err := os.Create(filepath.Join(dir, name+".log"))
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	d.cmd = exec.Command(filepath.Join(bin, "vpcd"), append([]string{"--name", name, "--data-dir", d.data, "--socket", d.socket}, flags...)...)
+	d.cmd = d.vpcd(append([]string{"--name", name, "--data-dir", d.data, "--socket", d.socket}, flags...)...)
 	d.cmd.Stdout, d.cmd.Stderr = log, log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := d.cmd.Start(); err != nil {
@@ -59,6 +65,15 @@ func startDaemon(ctx context.Context, bin, dir, name string, flags ...string) (*
 		return d, fmt.Errorf("vpcd: %w\n%s", err, said)
 	}
 	return d, nil
+}
+
+// vpcd is the daemon's binary where it runs; nsenter becomes it.
+func (d *daemon) vpcd(args ...string) *exec.Cmd {
+	binary := filepath.Join(d.bin, "vpcd")
+	if d.inside == "" {
+		return exec.Command(binary, args...)
+	}
+	return exec.Command("nsenter", append([]string{"--net=" + netns.Path(d.inside), "--", binary}, args...)...)
 }
 
 func (d *daemon) ready(ctx context.Context) error {
@@ -93,7 +108,7 @@ func (d *daemon) remove() error {
 		d.cmd.Process.Kill()
 		<-d.exited
 	}
-	cmd := exec.Command(filepath.Join(d.bin, "vpcd"), "cleanup", "--name", d.name, "--data-dir", d.data, "--purge-data", "--force")
+	cmd := d.vpcd("cleanup", "--name", d.name, "--data-dir", d.data, "--purge-data", "--force")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("vpcd cleanup: %w\n%s", err, out)

@@ -27,6 +27,11 @@
 // same calls in turn, where it is installed (VPC_MOTO names it); it has no kernel
 // to keep up with and no disk.
 //
+// Ways out of a VPC, NAT gateways and elastic addresses, are compared with routers
+// that forward and have one rule that translates. What a NAT gateway sends to the
+// world the host translates once more, so two of them in a row do the same work; one
+// that leads to another subnet, and an elastic address, are one router's work.
+//
 // There is no NIC in any path. The MTU is that of our interfaces, everywhere.
 // The opponent with rules does connection tracking and one verdict map; it
 // checks no source addresses and counts nothing, ours does both. Where the
@@ -60,6 +65,9 @@ type plan struct {
 	only     string
 }
 
+// wants says whether something of that name is to be measured.
+func (p plan) wants(name string) bool { return strings.Contains(name, p.only) }
+
 var (
 	quick = plan{rounds: 5, window: 1500 * time.Millisecond, attaches: 20, starts: 5, rules: 20}
 	full  = plan{rounds: 11, window: 5 * time.Second, attaches: 100, starts: 15, rules: 100}
@@ -75,7 +83,7 @@ func main() {
 	}
 	isQuick := flag.Bool("quick", false, "few and short rounds")
 	file := flag.String("json", "", "write raw data and results to this file")
-	only := flag.String("only", "", "measure only the traffic whose name has this in it")
+	only := flag.String("only", "", "measure only what has this in its name: UDP, TCP stream, NAT, rules, wire, attach, start")
 	bin := flag.String("bin", "bin", "directory of vpc and vpcd")
 	flag.Parse()
 	p := full
@@ -103,35 +111,34 @@ func bench(ctx context.Context, p plan, bin, file string) (err error) {
 	}
 	defer func() { err = errors.Join(err, w.remove()) }()
 	rep := report{Machine: machine()}
-	starts, err := measureStarts(ctx, w, p.starts)
-	if err != nil {
-		return fmt.Errorf("starts: %w", err)
-	}
-	rep.Start = summarise(starts)
-	all, one, err := measureRules(ctx, w, p.rules)
-	if err != nil {
-		return fmt.Errorf("rules: %w", err)
-	}
-	rep.Rules, rep.OneRule = summarise(all), summarise(one)
-	if rep.Wire, err = measureWire(ctx, w, p.rounds); err != nil {
-		return fmt.Errorf("wire: %w", err)
+	if err := rep.measureCalls(ctx, w, p); err != nil {
+		return err
 	}
 	if err := w.build(ctx); err != nil {
 		return err
 	}
-	rep.Machine.MTU, rep.Machine.Filter = w.mtu, w.filter
-	answers, firsts, err := measureAttaches(ctx, w, p.attaches)
-	if err != nil {
-		return fmt.Errorf("attach: %w", err)
+	if err := w.buildNAT(ctx); err != nil {
+		return fmt.Errorf("ways out: %w", err)
 	}
-	rep.Answer, rep.Attach = summarise(answers), summarise(firsts)
-	rows, err := measurePaths(ctx, w.paths, p)
+	rep.Machine.MTU, rep.Machine.Filter = w.mtu, w.filter
+	if p.wants("attach") {
+		answers, firsts, err := measureAttaches(ctx, w, p.attaches)
+		if err != nil {
+			return fmt.Errorf("attach: %w", err)
+		}
+		rep.Answer, rep.Attach = summarise(answers), summarise(firsts)
+	}
+	rep.Rows, err = measurePaths(ctx, "", w.paths, p)
+	if err == nil {
+		rep.NAT, err = measurePaths(ctx, natGroup, w.ways, p)
+	}
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
-	rep.Rows = rows
-	drops, dropsErr := w.daemon.drops(context.WithoutCancel(ctx))
-	rep.Drops, err = drops, errors.Join(err, dropsErr)
+	for _, d := range []*daemon{w.daemon, w.gateway} {
+		drops, dropsErr := d.drops(context.WithoutCancel(ctx))
+		rep.Drops, err = append(rep.Drops, drops...), errors.Join(err, dropsErr)
+	}
 	rep.judge()
 	rep.print(os.Stdout)
 	if file != "" {
@@ -144,11 +151,36 @@ func bench(ctx context.Context, p plan, bin, file string) (err error) {
 	return err
 }
 
-// measurePaths lets the rows take turns.
-func measurePaths(ctx context.Context, paths []path, p plan) ([]row, error) {
+// measureCalls times what needs no traffic.
+func (r *report) measureCalls(ctx context.Context, w *world, p plan) error {
+	if p.wants("start") {
+		starts, err := measureStarts(ctx, w, p.starts)
+		if err != nil {
+			return fmt.Errorf("starts: %w", err)
+		}
+		r.Start = summarise(starts)
+	}
+	if p.wants("rules") {
+		all, one, err := measureRules(ctx, w, p.rules)
+		if err != nil {
+			return fmt.Errorf("rules: %w", err)
+		}
+		r.Rules, r.OneRule = summarise(all), summarise(one)
+	}
+	if p.wants("wire") {
+		var err error
+		if r.Wire, err = measureWire(ctx, w, p.rounds); err != nil {
+			return fmt.Errorf("wire: %w", err)
+		}
+	}
+	return nil
+}
+
+// measurePaths lets the rows of a group take turns.
+func measurePaths(ctx context.Context, group string, paths []path, p plan) ([]row, error) {
 	var rows []row
 	for _, m := range metrics {
-		if !strings.Contains(m.name, p.only) {
+		if !p.wants(group + " " + m.name) {
 			continue
 		}
 		first := len(rows)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -17,6 +18,8 @@ import (
 type report struct {
 	Machine hardware
 	Rows    []row
+	// NAT are the ways out of a VPC, beside routers that translate.
+	NAT []row
 	// Attach is from the API's answer to the first packet, Answer from the call
 	// to that answer, Start from exec to ready; all in milliseconds.
 	Attach, Answer, Start summary
@@ -46,6 +49,8 @@ type row struct {
 	Raw                []float64
 	// Spread is a part of the median; the ratios are of medians.
 	Median, Spread, PerBare, PerBridge float64
+	// PerSNAT and PerSNATTwice are of ways out only.
+	PerSNAT, PerSNATTwice float64
 }
 
 // summary of times in milliseconds.
@@ -71,7 +76,7 @@ type goal struct {
 }
 
 func (r *report) raw(path, metric string) []float64 {
-	for _, x := range r.Rows {
+	for _, x := range slices.Concat(r.Rows, r.NAT) {
 		if x.Path == path && x.Metric == metric {
 			return x.Raw
 		}
@@ -86,6 +91,11 @@ func (r *report) judge() {
 		x.Median, x.Spread = known(median(x.Raw)), known(spread(x.Raw))
 		x.PerBare, x.PerBridge = known(ratio(x.Raw, r.raw(bare, x.Metric))), known(ratio(x.Raw, r.raw(bridge, x.Metric)))
 	}
+	for i := range r.NAT {
+		x := &r.NAT[i]
+		x.Median, x.Spread = known(median(x.Raw)), known(spread(x.Raw))
+		x.PerSNAT, x.PerSNATTwice = known(ratio(x.Raw, r.raw(snat, x.Metric))), known(ratio(x.Raw, r.raw(snatTwice, x.Metric)))
+	}
 	udp := func(path, base string) float64 { return ratio(r.raw(path, udpName), r.raw(base, udpName)) }
 	r.Goals = []goal{
 		atLeast("UDP same subnet / bare veth", udp(same, bare), 0.9),
@@ -96,6 +106,11 @@ func (r *report) judge() {
 		atMost("start p50, ms", median(r.Start.Raw), 1000),
 		atMost("1,000-rule group applied p50, ms", median(r.Rules.Raw), 50),
 		atMost("one rule of it changed p50, ms", median(r.OneRule.Raw), 10),
+	}
+	for _, m := range metrics {
+		for _, x := range [][2]string{{natInside, snat}, {natOut, snatTwice}, {elastic, snat}} {
+			r.Goals = append(r.Goals, atLeast(fmt.Sprintf("%s %s / %s", m.name, x[0], x[1]), ratio(r.raw(x[0], m.name), r.raw(x[1], m.name)), 0.9))
+		}
 	}
 }
 
@@ -134,6 +149,14 @@ func (r *report) print(w io.Writer) {
 	fmt.Fprintln(t, "metric\tpath\tmedian\tunit\tspread\t/ bare veth\t/ bridge\t")
 	for _, x := range r.Rows {
 		fmt.Fprintf(t, "%s\t%s\t%.4g\t%s\t%.1f %%\t%.2f\t%.2f\t\n", x.Metric, x.Path, x.Median, x.Unit, 100*x.Spread, x.PerBare, x.PerBridge)
+	}
+	t.Flush()
+	if len(r.NAT) > 0 {
+		fmt.Fprintln(w)
+		fmt.Fprintf(t, "metric\tway out\tmedian\tunit\tspread\t/ %s\t/ %s\t\n", snat, snatTwice)
+	}
+	for _, x := range r.NAT {
+		fmt.Fprintf(t, "%s\t%s\t%.4g\t%s\t%.1f %%\t%.2f\t%.2f\t\n", x.Metric, x.Path, x.Median, x.Unit, 100*x.Spread, x.PerSNAT, x.PerSNATTwice)
 	}
 	t.Flush()
 	fmt.Fprintln(w)

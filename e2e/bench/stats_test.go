@@ -62,6 +62,10 @@ func TestGoals(t *testing.T) {
 			{Path: bare, Metric: udpName, Raw: values(100)}, {Path: bridge, Metric: udpName, Raw: values(75)},
 			{Path: same, Metric: udpName, Raw: values(91)}, {Path: cross, Metric: udpName, Raw: values(84)},
 		},
+		NAT: []row{
+			{Path: snat, Metric: udpName, Raw: values(100)}, {Path: snatTwice, Metric: udpName, Raw: values(50)},
+			{Path: elastic, Metric: udpName, Raw: values(89)}, {Path: natInside, Metric: udpName, Raw: values(90)}, {Path: natOut, Metric: udpName, Raw: values(46)},
+		},
 		Attach: summarise(values(31)), Rules: summarise(values(49)), OneRule: summarise(values(11)),
 	}
 	rep.judge()
@@ -70,6 +74,8 @@ func TestGoals(t *testing.T) {
 	for _, want := range []string{
 		"met           UDP same subnet / bare veth", "missed        UDP across subnets / bare veth", "met           UDP across subnets / bridge",
 		"missed        attach p50", "not measured  start p50",
+		"missed        UDP 64 B EIP / nft SNAT", "met           UDP 64 B NAT gateway / nft SNAT, twice", "met           UDP 64 B NAT gateway, private / nft SNAT",
+		"not measured  TCP stream NAT gateway / nft SNAT, twice",
 		"met           1,000-rule group applied p50", "missed        one rule of it changed p50",
 	} {
 		if !strings.Contains(b.String(), want) {

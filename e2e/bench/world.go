@@ -43,10 +43,14 @@ type world struct {
 	spaces []string
 	daemon *daemon
 	paths  []path
-	mtu    int
-	filter string
-	subnet string // ID of the warm subnet
-	warm   string // namespace of an interface in it
+	// gateway is a vpcd in a namespace that stands for a host, and ways are those
+	// out of its VPC, with what they are compared with.
+	gateway *daemon
+	ways    []path
+	mtu     int
+	filter  string
+	subnet  string // ID of the warm subnet
+	warm    string // namespace of an interface in it
 }
 
 func newWorld(bin string) (*world, error) {
@@ -70,8 +74,10 @@ func newWorld(bin string) (*world, error) {
 // that was interrupted.
 func (w *world) remove() error {
 	var errs []error
-	if w.daemon != nil {
-		errs = append(errs, w.daemon.remove())
+	for _, d := range []*daemon{w.daemon, w.gateway} {
+		if d != nil {
+			errs = append(errs, d.remove())
+		}
 	}
 	for _, name := range w.spaces {
 		errs = append(errs, netns.Delete(name))

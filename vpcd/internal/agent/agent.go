@@ -101,6 +101,8 @@ type Agent struct {
 	// pass serialises passes and questions that need a plan: whose turn it is
 	// has put something in.
 	pass chan struct{}
+	// planner remembers what stays the same from plan to plan.
+	planner plan.Planner
 	// listing serialises lists of flows, which take memory.
 	listing chan struct{}
 	// life ends with Run. What a caller asks for goes on when he hangs up, but
@@ -290,7 +292,7 @@ func (a *Agent) Pass(ctx context.Context) {
 		return
 	}
 	facts, removed := a.facts(ctx, w)
-	p := plan.Build(w, facts)
+	p := a.planner.Build(w, facts)
 	rep, err := a.cfg.Kernel.Apply(ctx, p.Spec)
 	if ctx.Err() != nil {
 		return // stopping is no failure to report
@@ -414,7 +416,7 @@ func (a *Agent) placesChanged(ctx context.Context) bool {
 		return true
 	}
 	facts, removed := a.facts(ctx, w)
-	now := plan.Build(w, facts)
+	now := a.planner.Build(w, facts)
 	return len(removed) > 0 || !maps.Equal(now.Spec.Ports, last.Spec.Ports)
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/vpcfabric/vpc/vpcd/api"
 	"github.com/vpcfabric/vpc/vpcd/internal/host"
-	"github.com/vpcfabric/vpc/vpcd/internal/plan"
 )
 
 // Target checks targets for the API; attach.Resolver does it.
@@ -66,7 +65,7 @@ func (l *Local) Verify(ctx context.Context) ([]api.Drift, error) {
 		return nil, err
 	}
 	facts, _ := a.facts(ctx, w)
-	p := plan.Build(w, facts)
+	p := a.planner.Build(w, facts)
 	drifts, err := a.cfg.Kernel.Verify(ctx, p.Spec)
 	if err != nil {
 		return nil, err

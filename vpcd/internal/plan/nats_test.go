@@ -83,7 +83,7 @@ func TestReplacedLocalRoute(t *testing.T) {
 	w.list("office", "10.0.1.0/24", "192.0.2.0/24")
 	main.Routes = append(main.Routes, api.Route{DestinationPrefixListId: "pl-office", GatewayId: "igw-1"})
 	p := w.build()
-	if len(p.Spec.Routes) != 2 {
+	if len(allRoutes(p.Spec)) != 2 {
 		t.Errorf("routes:\n%s", render(p))
 	}
 }

@@ -87,7 +87,7 @@ func TestPeeringThatCannotBeTold(t *testing.T) {
 	if len(p.Spec.Peerings) > 0 {
 		t.Errorf("peerings %v", p.Spec.Peerings)
 	}
-	for key, r := range p.Spec.Routes {
+	for key, r := range allRoutes(p.Spec) {
 		if r.Target == spec.PeerVPC {
 			t.Errorf("%s leads to VPC %d", key.Dest, r.Peer)
 		}
@@ -107,7 +107,7 @@ func TestOnlyPresentPairs(t *testing.T) {
 		if have := len(p.Spec.Peerings); have != map[string]int{"h1": 1, "h2": 0}[host] {
 			t.Errorf("with the peer on %s: %v", host, p.Spec.Peerings)
 		}
-		if have := p.Spec.Routes[toB]; have != want {
+		if have := allRoutes(p.Spec)[toB]; have != want {
 			t.Errorf("with the peer on %s the route is %+v, want %+v", host, have, want)
 		}
 	}
@@ -115,7 +115,7 @@ func TestOnlyPresentPairs(t *testing.T) {
 	main := &w.Tables["rtb-a-main"].Table
 	main.Routes = append(slices.Clone(main.Routes), api.Route{DestinationPrefixListId: "pl-b", VpcPeeringConnectionId: "pcx-b"})
 	toB.Dest = netip.MustParsePrefix("10.1.7.0/24")
-	if have := w.build().Spec.Routes[toB]; have != want {
+	if have := allRoutes(w.build().Spec)[toB]; have != want {
 		t.Errorf("by a list the route is %+v, want %+v", have, want)
 	}
 }
@@ -140,8 +140,8 @@ func checkPeerings(t *rapid.T, w *world, h *spec.Host) {
 		}
 	}
 	for _, port := range h.Ports {
-		for key, r := range h.Routes {
-			if key.Table == port.Table && r.Target == spec.PeerVPC && !active[spec.VPCPair{A: port.VPC, B: r.Peer}] {
+		for _, r := range h.Routes[port.Table].All() {
+			if r.Target == spec.PeerVPC && !active[spec.VPCPair{A: port.VPC, B: r.Peer}] {
 				t.Fatalf("a port of %d has a route to %d; active are %v", port.VPC, r.Peer, active)
 			}
 		}

@@ -1,6 +1,7 @@
 // Package plan turns records and facts of one host into the spec of its data
-// plane. It is a pure function of the current state: no clock, no kernel, no
-// memory of earlier plans.
+// plane. It is a pure function of the current state: no clock, no kernel. A
+// Planner remembers parts of its last plan, to make them the same again and not
+// anew; what it plans is what it would plan without.
 //
 // A record that cannot be planned is left out, closed, and named in Problems;
 // the others go on.
@@ -66,7 +67,9 @@ type builder struct {
 	tables   tables
 	acls     acls
 	// routed are the routes of each table that was met: its subnets share them.
-	routed map[string]*routed
+	// before are those of the plan before this one, and moved what led elsewhere then.
+	routed, before map[string]*routed
+	moved          map[reach]bool
 	// connected are the internet gateways of VPCs that have one.
 	connected map[string]string
 	peers     peers
@@ -85,19 +88,22 @@ type wiring struct {
 	routes  *routed
 }
 
-// Build plans one host.
-func Build(w *record.World, f Facts) Plan {
-	b := &builder{w: w, f: f, doubtful: doubtful(w), tables: tablesOf(w), acls: aclsOf(w), connected: connected(w), peers: peersOf(w), merged: map[spec.Groups]merged{}, routed: map[string]*routed{}, Plan: Plan{
+func newBuilder(w *record.World, f Facts) *builder {
+	return &builder{w: w, f: f, doubtful: doubtful(w), tables: tablesOf(w), acls: aclsOf(w), connected: connected(w), peers: peersOf(w), merged: map[spec.Groups]merged{}, routed: map[string]*routed{}, Plan: Plan{
 		Names: map[spec.ENI]string{},
 		Spec: &spec.Host{
 			Name: f.Host, Revision: w.Revision, MTU: f.MTU,
 			Subnets: map[spec.SubnetID]spec.Subnet{}, Ports: map[spec.ENI]spec.Port{},
 			Endpoints: map[spec.EndpointKey]spec.Endpoint{}, RuleSets: map[spec.RuleSetID]spec.RuleSet{},
-			Routes: map[spec.RouteKey]spec.Route{}, Known: map[spec.ENI]bool{}, Gone: map[spec.ENI]bool{},
+			Routes: map[spec.RouteTable]*spec.RouteSet{}, Known: map[spec.ENI]bool{}, Gone: map[spec.ENI]bool{},
 			Edges: map[spec.VPC]spec.Edge{}, Public: map[netip.Addr]spec.Public{}, Pools: pools(f), Allowed: allowed(f.PublicAllow),
 			Peerings: map[spec.VPCPair]spec.Peering{}, NATs: map[spec.ENI]spec.NAT{}, Cuts: cuts(w),
 		},
 	}}
+}
+
+func (b *builder) build() {
+	w, f := b.w, b.f
 	for id, t := range w.Tombstones {
 		if strings.HasPrefix(id, "eni-") {
 			b.Spec.Gone[spec.ENI(t.Index)] = true
@@ -119,7 +125,6 @@ func Build(w *record.World, f Facts) Plan {
 		}
 	}
 	b.peerings()
-	return b.Plan
 }
 
 // attached plans one interface of a workload here: its port, its addresses, the
@@ -185,12 +190,7 @@ func (b *builder) enter(eni spec.ENI, x wiring) error {
 	}
 	b.Spec.Subnets[x.port.Subnet] = x.segment
 	maps.Copy(b.Spec.RuleSets, x.rules)
-	if !x.routes.entered {
-		for dest, r := range x.routes.dests {
-			b.Spec.Routes[spec.RouteKey{Table: x.port.Table, Dest: dest}] = r
-		}
-		x.routes.entered = true
-	}
+	b.Spec.Routes[x.port.Table] = x.routes.set
 	b.Spec.Ports[eni] = x.port
 	return nil
 }

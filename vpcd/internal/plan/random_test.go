@@ -238,9 +238,9 @@ func checkPorts(t *rapid.T, w *world, h *spec.Host) {
 	if len(used) != len(h.RuleSets) || len(subnets) != len(h.Subnets) {
 		t.Fatalf("%d rule sets for %d used, %d subnets for %d used", len(h.RuleSets), len(used), len(h.Subnets), len(subnets))
 	}
-	for k := range h.Routes {
-		if !tables[k.Table] {
-			t.Fatalf("route %v is of no port's table", k)
+	for table := range h.Routes {
+		if !tables[table] {
+			t.Fatalf("route table %d is of no port", table)
 		}
 	}
 }

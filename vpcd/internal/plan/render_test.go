@@ -31,7 +31,7 @@ func render(p Plan) string {
 		}
 		return text
 	})
-	section(&b, "routes", h.Routes, func(k spec.RouteKey, r spec.Route) string {
+	section(&b, "routes", allRoutes(h), func(k spec.RouteKey, r spec.Route) string {
 		text := map[spec.Target]string{spec.Local: "local", spec.Blackhole: "blackhole", spec.InternetGateway: "internet gateway", spec.Interface: "interface", spec.PeerVPC: fmt.Sprint("peer vpc ", r.Peer)}[r.Target]
 		if r.Via.IsValid() {
 			text += " " + r.Via.String()
@@ -56,6 +56,17 @@ func render(p Plan) string {
 	lines(&b, "without workload", p.Gone)
 	lines(&b, "problems", p.Problems)
 	return b.String()
+}
+
+// allRoutes are the routes of all tables.
+func allRoutes(h *spec.Host) map[spec.RouteKey]spec.Route {
+	out := map[spec.RouteKey]spec.Route{}
+	for table, set := range h.Routes {
+		for dest, r := range set.All() {
+			out[spec.RouteKey{Table: table, Dest: dest}] = r
+		}
+	}
+	return out
 }
 
 func renderPort(id spec.ENI, x spec.Port) string {

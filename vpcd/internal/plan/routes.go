@@ -9,12 +9,32 @@ import (
 	"github.com/vpcfabric/vpc/vpcd/internal/record"
 )
 
-// routed are the routes of one table.
+// routed are the routes of one table, and all that they were made of: where each
+// target led, and what each list was. As long as these are the same, so are the
+// routes.
 type routed struct {
-	table spec.RouteTable
-	dests map[netip.Prefix]spec.Route
-	// entered: they are in the spec already. Many interfaces share a long table.
-	entered bool
+	table   spec.RouteTable
+	set     *spec.RouteSet
+	record  *record.RouteTable
+	targets map[routeTarget]spec.Route
+	lists   map[string]*record.PrefixList
+}
+
+// routeTarget is what a route says of where it leads.
+type routeTarget struct{ gateway, nat, eni, peering string }
+
+func targetOf(r api.Route) routeTarget {
+	return routeTarget{r.GatewayId, r.NatGatewayId, r.NetworkInterfaceId, r.VpcPeeringConnectionId}
+}
+
+// target is where a route leads, and is remembered.
+func (x *routed) target(b *builder, r api.Route) spec.Route {
+	to, known := x.targets[targetOf(r)]
+	if !known {
+		to = b.target(x.record.Table.VpcId, targetOf(r))
+		x.targets[targetOf(r)] = to
+	}
+	return to
 }
 
 // ownLinkLocal is where AWS has services of its own.
@@ -30,20 +50,37 @@ func (b *builder) routes(vpc *record.Vpc, s *record.Subnet) (*routed, error) {
 	if out, ok := b.routed[id]; ok {
 		return out, nil
 	}
-	out := &routed{table: spec.RouteTable(t.Index), dests: map[netip.Prefix]spec.Route{}}
-	for _, add := range []func(*record.RouteTable, map[netip.Prefix]spec.Route) error{b.static, b.followed} {
-		if err := add(t, out.dests); err != nil {
+	out := b.before[id]
+	if !out.holds(b, t) {
+		if out, err = b.route(t, out); err != nil {
 			return nil, fmt.Errorf("route table %s: %w", id, err)
 		}
 	}
-	reserve(out.dests)
 	b.routed[id] = out
 	return out, nil
 }
 
+// route makes the routes of a table. They are the very set of before where that
+// has the same.
+func (b *builder) route(t *record.RouteTable, before *routed) (*routed, error) {
+	out := &routed{table: spec.RouteTable(t.Index), record: t, targets: map[routeTarget]spec.Route{}, lists: map[string]*record.PrefixList{}}
+	dests := map[netip.Prefix]spec.Route{}
+	for _, add := range []func(*routed, map[netip.Prefix]spec.Route) error{b.static, b.followed} {
+		if err := add(out, dests); err != nil {
+			return nil, err
+		}
+	}
+	reserve(dests)
+	out.set = spec.MakeRoutes(dests)
+	if before != nil && out.set.Equal(before.set) {
+		out.set = before.set
+	}
+	return out, nil
+}
+
 // static adds the routes to CIDRs.
-func (b *builder) static(t *record.RouteTable, dests map[netip.Prefix]spec.Route) error {
-	for _, r := range t.Table.Routes {
+func (b *builder) static(x *routed, dests map[netip.Prefix]spec.Route) error {
+	for _, r := range x.record.Table.Routes {
 		if r.DestinationPrefixListId != "" {
 			continue
 		}
@@ -51,7 +88,7 @@ func (b *builder) static(t *record.RouteTable, dests map[netip.Prefix]spec.Route
 		if err != nil {
 			return err
 		}
-		dests[dest] = b.target(t, r)
+		dests[dest] = x.target(b, r)
 	}
 	return nil
 }
@@ -60,7 +97,8 @@ func (b *builder) static(t *record.RouteTable, dests map[netip.Prefix]spec.Route
 // have one destination, a CIDR wins, then the list whose route is older. What is
 // local stays local: no entry of a list takes a part out of the VPC. A list that
 // is gone, or is not of the table's account, leads nowhere.
-func (b *builder) followed(t *record.RouteTable, dests map[netip.Prefix]spec.Route) error {
+func (b *builder) followed(x *routed, dests map[netip.Prefix]spec.Route) error {
+	t := x.record
 	var local []netip.Prefix
 	for _, r := range t.Table.Routes {
 		if own, err := prefix(r.DestinationCidrBlock); err == nil && r.Origin == api.RouteOriginCreateRouteTable {
@@ -73,11 +111,15 @@ func (b *builder) followed(t *record.RouteTable, dests map[netip.Prefix]spec.Rou
 		}
 	}
 	for _, r := range t.Table.Routes {
+		if r.DestinationPrefixListId == "" {
+			continue
+		}
 		list, ok := b.w.Lists[r.DestinationPrefixListId]
+		x.lists[r.DestinationPrefixListId] = list
 		if !ok || list.List.OwnerId != t.Table.OwnerId {
 			continue
 		}
-		target := b.target(t, r)
+		target := x.target(b, r)
 		for _, e := range list.Entries {
 			dest, err := prefix(e.Cidr)
 			if err != nil {
@@ -121,20 +163,20 @@ func within(p netip.Prefix, all ...netip.Prefix) bool {
 
 // target is where a route leads. Whatever leads nowhere, or nowhere that is
 // built, still wins its destination, and drops.
-func (b *builder) target(t *record.RouteTable, r api.Route) spec.Route {
-	eni := r.NetworkInterfaceId
+func (b *builder) target(vpc string, r routeTarget) spec.Route {
+	eni := r.eni
 	switch {
-	case r.GatewayId == "local":
+	case r.gateway == "local":
 		return spec.Route{Target: spec.Local}
-	case b.w.GatewayAttached(r.GatewayId, t.Table.VpcId):
+	case b.w.GatewayAttached(r.gateway, vpc):
 		return spec.Route{Target: spec.InternetGateway}
-	case r.NatGatewayId != "":
-		eni = b.w.NatInterface(r.NatGatewayId)
+	case r.nat != "":
+		eni = b.w.NatInterface(r.nat)
 	}
-	if peer, ok := b.across(r.VpcPeeringConnectionId, t.Table.VpcId); ok {
+	if peer, ok := b.across(r.peering, vpc); ok {
 		return spec.Route{Target: spec.PeerVPC, Peer: peer}
 	}
-	if via, ok := b.via(eni, t.Table.VpcId); ok {
+	if via, ok := b.via(eni, vpc); ok {
 		return spec.Route{Target: spec.Interface, Via: via}
 	}
 	return spec.Route{Target: spec.Blackhole}

@@ -18,7 +18,7 @@ func (w *world) targets(t *testing.T, name string) string {
 	p := w.build()
 	var out []string
 	table := w.port(t, p, name).Table
-	for key, r := range p.Spec.Routes {
+	for key, r := range allRoutes(p.Spec) {
 		if key.Table == table {
 			out = append(out, fmt.Sprint(key.Dest, map[spec.Target]string{spec.Local: " local", spec.Blackhole: " blackhole"}[r.Target]))
 		}
