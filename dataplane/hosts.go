@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vpcfabric/vpc/dataplane/nft"
 	"github.com/vpcfabric/vpc/dataplane/nl"
 	"github.com/vpcfabric/vpc/dataplane/progs"
 )
@@ -37,6 +38,10 @@ func Hosts() ([]string, error) {
 	slices.Sort(names)
 	return slices.Compact(names), nil
 }
+
+// ForwardDrops names the chains of nftables in the network of this process that
+// drop what is forwarded, gateways' packets too.
+func ForwardDrops() ([]string, error) { return nft.ForwardDrops(Outside{}.complete().Netns) }
 
 func readDir(path string) ([]string, error) {
 	entries, err := os.ReadDir(path)

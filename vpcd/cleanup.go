@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/vpcfabric/vpc/dataplane"
+	"github.com/vpcfabric/vpc/dataplane/nl"
 )
 
 // CleanupOptions say what to remove.
@@ -106,5 +107,36 @@ func cleanupOne(ctx context.Context, name string, o CleanupOptions) (there bool,
 		slices.Sort(attached)
 		return false, fmt.Errorf("%w: %d workloads are attached (%s); detach them, or use --force", ErrRefused, len(attached), strings.Join(attached, ", "))
 	}
-	return slices.Contains(hosts, name) || len(attached) > 0, dataplane.Cleanup(ctx, name, dataplane.Outside{})
+	nets, err := leftIn(name)
+	if err != nil {
+		return false, err
+	}
+	if err := cleanupNetworks(ctx, name, nets); err != nil {
+		return false, err
+	}
+	return slices.Contains(hosts, name) || len(attached) > 0 || len(nets) > 0, os.RemoveAll(claimPath(name))
+}
+
+// cleanupNetworks removes what a host left inside its namespaces, and on the
+// host's side in each network that its daemon ran in and in this one. A network
+// that nothing leads to any more has ended, and what was in it too.
+func cleanupNetworks(ctx context.Context, name string, nets []uint64) error {
+	places, err := nl.NamedNetns()
+	if err != nil {
+		return err
+	}
+	here, err := nl.Identify("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	for _, inode := range nets {
+		path, there := places[inode]
+		if !there || inode == here.Inode {
+			continue
+		}
+		if err := dataplane.Cleanup(ctx, name, dataplane.Outside{Netns: path}); err != nil {
+			return fmt.Errorf("in the network namespace %s, where vpcd ran: %w; try: nsenter --net=%s vpcd cleanup --name %s", path, err, path, name)
+		}
+	}
+	return dataplane.Cleanup(ctx, name, dataplane.Outside{})
 }

@@ -102,3 +102,16 @@ func checkPools(st *store.Store, pools []netip.Prefix) error {
 	return fmt.Errorf("%w: --public-pool: %v without %s, which the store has given out: name their pool too, or release them first under the old one",
 		ErrRefused, pools, strings.Join(names, ", "))
 }
+
+// firewalls are what the host has that may drop the packets of gateways. Nobody
+// can tell from outside, so that it does not make the host less ready.
+func firewalls() (warnings []string) {
+	chains, err := dataplane.ForwardDrops()
+	if err != nil {
+		return nil // the data plane says so itself
+	}
+	for _, c := range chains {
+		warnings = append(warnings, "nftables drops by default what is forwarded, in chain "+c+"; see `vpc doctor`")
+	}
+	return warnings
+}

@@ -55,8 +55,11 @@ type Config struct {
 	Limits      map[string]int64
 	StrictCIDRs bool
 	// PublicPools are where public addresses come from, CIDR or CIDR,MODE;
-	// none means DefaultPool.
+	// none means DefaultPool. Those that are named are refused at the start where
+	// another daemon in the same network has them; DefaultPool, which nobody asked
+	// for, only once something needs it.
 	PublicPools []string
+	named       bool // PublicPools were
 	// PublicAllow are CIDRs that are reached through internet gateways although
 	// they are private, such as the network of the host.
 	PublicAllow []string
@@ -94,7 +97,7 @@ func CheckName(name string) error {
 }
 
 func (c *Config) complete() error {
-	if len(c.PublicPools) == 0 {
+	if c.named = len(c.PublicPools) > 0; !c.named {
 		c.PublicPools = []string{DefaultPool}
 	}
 	if err := CheckName(c.Name); err != nil {
@@ -144,11 +147,11 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	// What refuses comes first, so that a refused start leaves nothing behind.
-	lock, err := lockHost(cfg.Name, "data directory "+cfg.DataDir)
+	here, err := arrive(cfg, outside.pools)
 	if err != nil {
-		return fmt.Errorf("%w; choose another --name, or stop that one", err)
+		return err
 	}
-	defer lock.Close()
+	defer here.close()
 	l, owner, err := wire.Listen(cfg.Socket, cfg.SocketGroup)
 	if err != nil {
 		return fmt.Errorf("%w: --socket: %w", ErrRefused, err)
@@ -164,7 +167,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := makeDataDir(cfg.DataDir); err != nil {
 		return fmt.Errorf("%w: --data-dir: %w", ErrRefused, err)
 	}
-	st, err := openStore(ctx, cfg, outside.pools)
+	st, err := openStore(ctx, cfg, outside.pools, here)
 	if err != nil {
 		return err
 	}
@@ -206,7 +209,7 @@ func Run(ctx context.Context, cfg Config) error {
 	})
 	svc := service.New(service.Config{
 		Store: st, Host: a.Local(resolver), HostName: cfg.Name, Limits: cfg.Limits, StrictCIDRs: cfg.StrictCIDRs,
-		PublicPools: outside.pools, Seal: box, EC2Endpoint: endpoint,
+		PublicPools: outside.pools, ClaimPools: func() error { return here.take(outside.pools) }, Warnings: firewalls, Seal: box, EC2Endpoint: endpoint,
 	})
 	src.release = svc.Release
 	sayLost(cfg, box, svc.LostKeys())
@@ -234,12 +237,15 @@ func Run(ctx context.Context, cfg Config) error {
 }
 
 // openStore refuses a store that these pools do not fit.
-func openStore(ctx context.Context, cfg Config, pools []netip.Prefix) (*store.Store, error) {
+func openStore(ctx context.Context, cfg Config, pools []netip.Prefix, here *claim) (*store.Store, error) {
 	st, err := store.Open(ctx, store.Config{Dir: filepath.Join(cfg.DataDir, storeDir), Decode: record.Decode, Logger: cfg.Logger, Step: cfg.Step})
 	if err != nil {
 		return nil, refusedStore(err)
 	}
-	if err := checkPools(st, pools); err != nil {
+	if err = checkPools(st, pools); err == nil {
+		err = here.begin(st, pools)
+	}
+	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	return st, nil

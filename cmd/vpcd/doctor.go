@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vpcfabric/vpc/dataplane"
 	"github.com/vpcfabric/vpc/dataplane/preflight"
 	"github.com/vpcfabric/vpc/dataplane/progs"
 )
@@ -34,7 +35,7 @@ func doctorCmd() *cobra.Command {
 }
 
 func diagnose(cmd *cobra.Command, format string) error {
-	checks := preflight.Run(cmd.Context(), progs.Probe)
+	checks := preflight.Run(cmd.Context(), progs.Probe, dataplane.ForwardDrops)
 	failed := false
 	for _, c := range checks {
 		failed = failed || c.Result == preflight.Fail

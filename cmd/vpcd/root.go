@@ -63,7 +63,7 @@ func root(run func(context.Context, vpcd.Config) error) *cobra.Command {
 	f.Uint32Var(&cfg.FlowTable, "flow-table", 262144, "flow entries; two make a connection")
 	f.StringArrayVar(&limits, "limit", nil, "quota NAME=N; repeatable")
 	f.BoolVar(&cfg.StrictCIDRs, "strict-cidrs", false, "apply AWS's table of restricted CIDR associations")
-	f.StringArrayVar(&cfg.PublicPools, "public-pool", []string{vpcd.DefaultPool}, "CIDR[,MODE] that public addresses come from; repeatable. Its first address is the host's. MODE says what the world knows: nat (nothing: the host hides it), arp (a part of the network the host is in), routed (the network leads it here)")
+	f.StringArrayVar(&cfg.PublicPools, "public-pool", nil, "CIDR[,MODE] that public addresses come from; repeatable. Its first address is the host's. MODE says what the world knows: nat (nothing: the host hides it), arp (a part of the network the host is in), routed (the network leads it here) (default: "+vpcd.DefaultPool+")")
 	f.StringArrayVar(&cfg.PublicAllow, "public-allow", nil, "private CIDR that is reached through internet gateways all the same, such as the host's network; repeatable")
 	f.StringVar(&cfg.NATPorts, "nat-ports", "", "ports that NAT gateways translate to, FIRST-LAST (default: 1024-65535)")
 	f.DurationVar(&cfg.NATIdle, "nat-idle", 0, "after what time without a packet NAT gateways forget a connection (default: 350s)")

@@ -81,8 +81,12 @@ func TestEC2Flags(t *testing.T) {
 }
 
 func TestPoolFlags(t *testing.T) {
-	if o := run(t, nil); !slices.Equal(o.cfg.PublicPools, []string{vpcd.DefaultPool}) {
-		t.Errorf("the default is %v", o.cfg.PublicPools)
+	// One that was named is refused sooner than one that was not.
+	if o := run(t, nil); len(o.cfg.PublicPools) != 0 {
+		t.Errorf("without the flag %v counts as named", o.cfg.PublicPools)
+	}
+	if o := run(t, nil, "--help"); !strings.Contains(o.stdout, vpcd.DefaultPool) {
+		t.Errorf("the default is not said: %s", o.stdout)
 	}
 	file := config(t, "public-pool: [203.0.113.0/24, '192.0.2.0/24,nat']\n")
 	if o := run(t, nil, "--config", file); !slices.Equal(o.cfg.PublicPools, []string{"203.0.113.0/24", "192.0.2.0/24,nat"}) {

@@ -234,6 +234,9 @@ func (d forwarding) locked(fn func(c *conn) error) error {
 	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
 		return fmt.Errorf("lock %s: %w", d.o.records, err)
 	}
+	if err := d.follow(c); err != nil {
+		return err
+	}
 	return fn(c)
 }
 

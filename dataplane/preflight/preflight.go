@@ -26,12 +26,13 @@ type Check struct {
 	ID, Result, Detail, Fix string
 }
 
-// Run makes every check; loadable tries what the programs need.
-func Run(_ context.Context, loadable func() error) []Check {
+// Run makes every check; loadable tries what the programs need, and drops names
+// the firewall's chains that drop what is forwarded.
+func Run(_ context.Context, loadable func() error, drops func() ([]string, error)) []Check {
 	return []Check{
 		root(), kernelVersion(), jit(), bpfFS(), btf(), unprivileged(),
 		result("bpf-programs", loadable(), "loadable", "the kernel, its lockdown mode or missing privileges refuse eBPF"),
-		lockdown(), netnsDir(), forwarding(),
+		lockdown(), netnsDir(), forwarding(drops),
 	}
 }
 
@@ -141,12 +142,27 @@ func netnsDir() Check {
 	return result("netns", err, "/run/netns", "remove what is in the way")
 }
 
-func forwarding() Check {
+func forwarding(drops func() ([]string, error)) Check {
 	v, err := sysctl("net/ipv4/ip_forward")
 	if err != nil {
 		return result("forwarding", err, "", "")
 	}
-	return judgeForwarding(v, unix.Access("/proc/sys/net/ipv4/conf/default/forwarding", unix.W_OK) == nil)
+	c := judgeForwarding(v, unix.Access("/proc/sys/net/ipv4/conf/default/forwarding", unix.W_OK) == nil)
+	chains, err := drops()
+	if err != nil {
+		chains = nil // who may not ask hears of that from another check
+	}
+	return withDrops(c, chains)
+}
+
+// withDrops adds chains of a firewall that no rule of ours can overrule. They may
+// have rules that let gateways through, so it is a warning.
+func withDrops(c Check, chains []string) Check {
+	if c.Result != OK || len(chains) == 0 {
+		return c
+	}
+	return Check{c.ID, Warn, c.Detail + "; but nftables drops by default what is forwarded, in chain " + strings.Join(chains, ", "),
+		"nft add rule " + chains[0] + " iifname \"vpc-*\" accept, and the same with oifname, for internet gateways"}
 }
 
 // judgeForwarding: an internet gateway needs the kernel to forward between its

@@ -40,11 +40,28 @@ func TestJudgeForwarding(t *testing.T) {
 	}
 }
 
+// TestWithDrops: a firewall's chain is named with what to do, and what is worse
+// stays said.
+func TestWithDrops(t *testing.T) {
+	well := Check{ID: "forwarding", Result: OK, Detail: "on"}
+	if got := withDrops(well, nil); got != well {
+		t.Errorf("without a firewall: %+v", got)
+	}
+	got := withDrops(well, []string{"inet fw forward", "ip fw fwd"})
+	if got.Result != Warn || !strings.Contains(got.Detail, "inet fw forward, ip fw fwd") || !strings.Contains(got.Fix, "nft add rule inet fw forward") {
+		t.Errorf("%+v", got)
+	}
+	bad := judgeForwarding("0", false)
+	if got := withDrops(bad, []string{"inet fw forward"}); got != bad {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestRun: each check is there once, with something to read, and with a way
 // out where it is not well.
 func TestRun(t *testing.T) {
 	asked := 0
-	checks := Run(t.Context(), func() error { asked++; return nil })
+	checks := Run(t.Context(), func() error { asked++; return nil }, func() ([]string, error) { return nil, nil })
 	seen := map[string]Check{}
 	for _, c := range checks {
 		if _, twice := seen[c.ID]; twice || c.ID == "" || c.Detail == "" {
@@ -78,7 +95,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestProgramsRefused(t *testing.T) {
-	for _, c := range Run(t.Context(), func() error { return errors.New("operation not permitted") }) {
+	for _, c := range Run(t.Context(), func() error { return errors.New("operation not permitted") }, func() ([]string, error) { return nil, nil }) {
 		if c.ID == "bpf-programs" && (c.Result != Fail || !strings.Contains(c.Detail, "not permitted") || c.Fix == "") {
 			t.Errorf("%+v", c)
 		}

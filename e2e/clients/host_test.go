@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -104,9 +105,17 @@ func (h *host) at(ctx context.Context, name string, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, "nsenter", append([]string{"--net=" + netns.Path(h.home), "--", name}, args...)...)
 }
 
+// pool is one that the stories beside this one do not have: they share a network.
+func (h *host) pool() string {
+	sum := fnv.New32a()
+	sum.Write([]byte(h.name))
+	n := sum.Sum32() % (1 << 13) // the networks of 16 in 198.18.0.0/15
+	return fmt.Sprintf("198.%d.%d.%d/28", 18+n>>12, n>>4&255, n&15*16)
+}
+
 // vpcd is the daemon as a command, with the flags that keep it to this host.
 func (h *host) vpcd(ctx context.Context, flags ...string) *exec.Cmd {
-	own := []string{"--name", h.name, "--data-dir", filepath.Join(h.dir, "data"), "--socket", h.socket}
+	own := []string{"--name", h.name, "--data-dir", filepath.Join(h.dir, "data"), "--socket", h.socket, "--public-pool", h.pool()}
 	cmd := h.at(ctx, filepath.Join(bin, "vpcd"), append(own, flags...)...)
 	// A test that is killed must not leave its daemon.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}

@@ -57,6 +57,7 @@ var exitCodes = map[string]int{
 	"CannotDelete":                      ExitConflict,
 	"IdempotentParameterMismatch":       ExitConflict,
 	"InsufficientFreeAddressesInSubnet": ExitConflict,
+	"InsufficientAddressCapacity":       ExitConflict,
 	"InvalidAddress.Locked":             ExitConflict,
 	"PrefixListVersionMismatch":         ExitConflict,
 	"PrefixListMaxEntriesExceeded":      ExitConflict,
@@ -112,6 +113,16 @@ func ExitCode(code string) int {
 		return ExitRefused
 	}
 	return ExitOther
+}
+
+// Exit returns the exit code of the CLI for the error. EC2 has no code of its own
+// for some conflicts, such as a VPC that has a gateway already: a value that is
+// refused because of another object is one of them.
+func (e *Error) Exit() int {
+	if e.Code == "InvalidParameterValue" && len(e.BlockedBy) > 0 {
+		return ExitConflict
+	}
+	return ExitCode(e.Code)
 }
 
 // HTTPStatus returns the status an error is sent with on either wire. A fault

@@ -32,6 +32,7 @@ func TestExitAndStatus(t *testing.T) {
 		{"RulesPerSecurityGroupLimitExceeded", 4, 400},
 		{"InsufficientFreeAddressesInSubnet", 4, 400},
 		{"RouteAlreadyExists", 4, 400},
+		{"InsufficientAddressCapacity", 4, 400},
 		{"DefaultVpcAlreadyExists", 4, 400},
 		{"Resource.AlreadyAssociated", 4, 400},
 
@@ -84,5 +85,17 @@ func TestErrorJSON(t *testing.T) {
 	}
 	if e.Error() != "DependencyViolation: vpc vpc-1 is in use" {
 		t.Errorf("Error() = %q", e.Error())
+	}
+}
+
+// TestExitOfConflict: EC2 calls some conflicts refused values.
+func TestExitOfConflict(t *testing.T) {
+	e := Errorf("InvalidParameterValue", "VpcId", "network vpc-1 already has an internet gateway attached")
+	if got := e.Exit(); got != ExitRefused {
+		t.Errorf("alone: %d", got)
+	}
+	e.BlockedBy = []Blocker{{Kind: "igw", Id: "igw-1"}}
+	if got := e.Exit(); got != ExitConflict {
+		t.Errorf("because of another object: %d", got)
 	}
 }

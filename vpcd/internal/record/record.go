@@ -177,6 +177,8 @@ func (n *NatGateway) Alive() bool {
 type Elastic struct {
 	Address api.Address
 	OwnerId string
+	// Former is the AssociationId before the present one, or before there was none.
+	Former string `json:",omitempty"`
 }
 
 // Peering is a connection between two VPCs, or the request for one. A request
@@ -234,7 +236,12 @@ type Public struct {
 	Holder string `json:",omitempty"`
 	// Released is the store revision at its release; 0 while it is held.
 	Released int64 `json:",omitempty"`
+	// Before is the last allocation that was released, while it is known.
+	Before Allocation `json:",omitzero"`
 }
+
+// Allocation is an elastic address that an account had.
+type Allocation struct{ Account, AllocationId string }
 
 // Instance is a workload that has at least one interface attached.
 type Instance struct {

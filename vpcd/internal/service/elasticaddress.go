@@ -70,10 +70,10 @@ func (c *change) newElastic(want netip.Addr, tags []api.Tag) (*record.Elastic, e
 // addressWanted reads the part of a request that needs no knowledge of objects;
 // the zero Addr is any address.
 func (s *Service) addressWanted(req *api.AllocateAddressRequest) (netip.Addr, error) {
-	if err := unsupported(
-		param{"Domain", req.Domain == api.DomainTypeStandard},
-		param{"CustomerOwnedIpv4Pool", req.CustomerOwnedIpv4Pool != ""},
-	); err != nil {
+	if req.Domain == api.DomainTypeStandard {
+		return netip.Addr{}, api.Errorf("UnsupportedOperation", "Domain", "the Domain %s is not supported: every address is for VPCs; use %s or leave it out", req.Domain, api.DomainTypeVpc)
+	}
+	if err := unsupported(param{"CustomerOwnedIpv4Pool", req.CustomerOwnedIpv4Pool != ""}); err != nil {
 		return netip.Addr{}, err
 	}
 	if req.PublicIpv4Pool != "" && req.PublicIpv4Pool != poolOfProvider {
@@ -107,7 +107,8 @@ func (c *change) putElastic(e *record.Elastic) {
 
 // releaseElastic gives an address back to the pool, where it rests. An
 // associated one is refused with InvalidIPAddress.InUse: DisassociateAddress
-// comes first.
+// comes first. AuthFailure answers whoever released it last, while another account
+// has it.
 func (s *Service) releaseElastic(ctx context.Context, caller Caller, req *api.ReleaseAddressRequest) (*api.ReleaseAddressResult, int64, error) {
 	if err := s.checkBorderGroup(req.NetworkBorderGroup); err != nil {
 		return nil, 0, err
@@ -115,7 +116,7 @@ func (s *Service) releaseElastic(ctx context.Context, caller Caller, req *api.Re
 	revision, err := s.mutate(ctx, caller, req.DryRun, func(c *change) error {
 		e, err := c.allocation(req.AllocationId, req.PublicIp, "releasing")
 		if err != nil {
-			return err
+			return c.lostAddress(req, err)
 		}
 		a := e.Address
 		if a.AssociationId != "" {
@@ -126,12 +127,29 @@ func (s *Service) releaseElastic(ctx context.Context, caller Caller, req *api.Re
 				Hint:      "vpc eip disassociate " + a.AllocationId,
 			}
 		}
-		c.releasePublic(a.PublicIp)
+		c.releaseAllocation(e)
 		// No kernel knows allocations: they have no index of their own.
 		c.drop(record.Elastics, a.AllocationId, 0)
 		return nil
 	})
 	return &api.ReleaseAddressResult{}, revision, err
+}
+
+// lostAddress answers a release that found nothing, for which the error is
+// notFound. Whoever released the address last learns that it is another's by now,
+// as in EC2. To everybody else what others have is not there.
+func (c *change) lostAddress(req *api.ReleaseAddressRequest, notFound error) error {
+	r := c.tx.Peek()
+	for key, claim := range store.List[*record.Public](r, record.Publics) {
+		a, err := record.ParseAddressKey(key)
+		if err != nil || claim.Before.Account != c.caller.Account || claim.Before.AllocationId != req.AllocationId && a.String() != req.PublicIp {
+			continue
+		}
+		if e, ok := store.Get[*record.Elastic](r, record.Elastics+claim.Holder); ok && e.OwnerId != c.caller.Account {
+			return api.Errorf("AuthFailure", "", "you have released the address %s, and it belongs to another account now", a)
+		}
+	}
+	return notFound
 }
 
 // allocation finds the caller's address that a request means. EC2 still has the

@@ -119,6 +119,9 @@ func (c *change) associate(e *record.Elastic, eni *record.NetworkInterface, priv
 		c.letGo(before)
 	}
 	next := *e
+	if a.AssociationId != "" {
+		next.Former = a.AssociationId
+	}
 	next.Address.AssociationId = c.newID(elasticAssociationPrefix)
 	next.Address.NetworkInterfaceId, next.Address.PrivateIpAddress = id, private
 	c.putElastic(&next)
@@ -147,16 +150,18 @@ func (c *change) unmapElastic(e *record.Elastic) error {
 // freed is a copy of an address that is associated with nothing.
 func freed(e *record.Elastic) *record.Elastic {
 	next := *e
+	next.Former = e.Address.AssociationId
 	next.Address.AssociationId, next.Address.NetworkInterfaceId, next.Address.PrivateIpAddress = "", "", ""
 	return &next
 }
 
-// disassociateAddress ends an association; the address stays the account's.
-// InvalidAssociationID.NotFound for one that is not there, or not any more.
+// disassociateAddress ends an association; the address stays the account's. As in
+// EC2 it succeeds again for one that has ended, as far as that is remembered: the
+// last one of each address. InvalidAssociationID.NotFound for any other.
 func (s *Service) disassociateAddress(ctx context.Context, caller Caller, req *api.DisassociateAddressRequest) (*api.DisassociateAddressResult, int64, error) {
 	revision, err := s.mutate(ctx, caller, req.DryRun, func(c *change) error {
 		e, err := c.associated(req)
-		if err != nil {
+		if err != nil || e == nil {
 			return err
 		}
 		if nat := managedBy(c.tx, &e.Address); nat != "" {
@@ -167,7 +172,8 @@ func (s *Service) disassociateAddress(ctx context.Context, caller Caller, req *a
 	return &api.DisassociateAddressResult{}, revision, err
 }
 
-// associated finds the address whose association a request names.
+// associated finds the address whose association a request names, nil where that
+// has ended already.
 func (c *change) associated(req *api.DisassociateAddressRequest) (*record.Elastic, error) {
 	const field = "AssociationId"
 	id := req.AssociationId
@@ -184,13 +190,18 @@ func (c *change) associated(req *api.DisassociateAddressRequest) (*record.Elasti
 	case !wellFormed(id, elasticAssociationPrefix):
 		return nil, api.Errorf("InvalidAssociationID.Malformed", field, "invalid id %s: the id of an association is %s and 17 digits or letters a-f", quote(id), elasticAssociationPrefix)
 	}
+	ended := false
 	for _, seen := range elasticKind.list(c.tx.Peek(), c.caller) {
 		if seen.Address.AssociationId != id {
+			ended = ended || seen.Former == id
 			continue
 		}
 		if e, ok := store.Get[*record.Elastic](c.tx, record.Elastics+seen.Address.AllocationId); ok {
 			return e, nil
 		}
+	}
+	if ended {
+		return nil, nil
 	}
 	return nil, api.Errorf("InvalidAssociationID.NotFound", field, "the association ID '%s' does not exist: DescribeAddresses shows those that do", id)
 }

@@ -88,7 +88,9 @@ func TestAllocateRefusals(t *testing.T) {
 	} {
 		b.unchanged(t, func() {
 			_, _, err := b.call(bob, "AllocateAddress", &row.req)
-			refused(t, err, row.code, row.field)
+			if e := refused(t, err, row.code, row.field); row.req.Domain == "standard" && !strings.Contains(e.Message, "use vpc") {
+				t.Errorf("what to use in place of standard is not said: %s", e.Message)
+			}
 		})
 	}
 	none := newBench(t, func(c *Config) { c.PublicPools = nil })
@@ -112,6 +114,31 @@ func TestAddressLimit(t *testing.T) {
 		t.Errorf("another account: %v", err)
 	}
 	checkMapped(t, b.store.Snapshot())
+}
+
+// TestReleaseOfWhatOthersHave: who released an address and is late learns that it
+// is another's; to those who never had it, it is not there.
+func TestReleaseOfWhatOthersHave(t *testing.T) {
+	b := newBench(t)
+	had := b.allocate()
+	release := func(who Caller, id, ip string) error {
+		_, _, err := b.call(who, "ReleaseAddress", &api.ReleaseAddressRequest{AllocationId: id, PublicIp: ip})
+		return err
+	}
+	if err := release(alice, had.AllocationId, ""); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, release(alice, had.AllocationId, ""), "InvalidAllocationID.NotFound", "AllocationId")
+	refused(t, release(alice, "", had.PublicIp), "InvalidAddress.NotFound", "PublicIp")
+	_, _, err := b.call(bob, "AllocateAddress", &api.AllocateAddressRequest{Address: had.PublicIp})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(t, release(alice, had.AllocationId, ""), "AuthFailure", "")
+	refused(t, release(alice, "", had.PublicIp), "AuthFailure", "")
+	carol := Caller{Account: "000000000009"}
+	refused(t, release(carol, had.AllocationId, ""), "InvalidAllocationID.NotFound", "AllocationId")
+	refused(t, release(carol, "", had.PublicIp), "InvalidAddress.NotFound", "PublicIp")
 }
 
 // open is a yard with an internet gateway and two workloads of one interface.
@@ -162,7 +189,9 @@ func TestAssociate(t *testing.T) {
 	if have := y.publicOf(a.NetworkInterfaceId); have != "" || y.address(elastic.AllocationId).AssociationId != "" {
 		t.Errorf("still %s", have)
 	}
-	_, _, err = y.call(alice, "DisassociateAddress", &api.DisassociateAddressRequest{AssociationId: id})
+	// It has ended, and ends once more for its owner alone.
+	y.unchanged(t, func() { do[api.DisassociateAddressResult](y.bench, &api.DisassociateAddressRequest{AssociationId: id}) })
+	_, _, err = y.call(bob, "DisassociateAddress", &api.DisassociateAddressRequest{AssociationId: id})
 	refused(t, err, "InvalidAssociationID.NotFound", "AssociationId")
 	checkMapped(t, y.store.Snapshot())
 }
@@ -179,6 +208,9 @@ func TestReassociate(t *testing.T) {
 		refused(t, err, "Resource.AlreadyAssociated", "AllowReassociation")
 	})
 	second := y.mapTo(one.AllocationId, b.NetworkInterfaceId, "")
+	y.unchanged(t, func() {
+		do[api.DisassociateAddressResult](y.bench, &api.DisassociateAddressRequest{AssociationId: first})
+	})
 	if second == first || y.publicOf(a.NetworkInterfaceId) != "" || y.publicOf(b.NetworkInterfaceId) != one.PublicIp || y.address(two.AllocationId).AssociationId != "" {
 		t.Errorf("a has %s, b has %s, and %s is %+v", y.publicOf(a.NetworkInterfaceId), y.publicOf(b.NetworkInterfaceId), two.PublicIp, y.address(two.AllocationId))
 	}

@@ -61,6 +61,9 @@ func (s *Service) addStoreHealth(ctx context.Context, h *api.Host) {
 		// Nothing that the host does depends on it, so it is as ready as before.
 		h.Reasons = append(slices.Clone(h.Reasons), fmt.Sprintf("the secrets of %d access keys cannot be read with this seal.key; `vpc access-key list` marks them", lost))
 	}
+	if s.warnings != nil && NeedsPools(s.store) {
+		h.Reasons = append(slices.Clone(h.Reasons), s.warnings()...)
+	}
 	if excess := s.excessOfLimits(s.store.Snapshot()); excess != "" {
 		h.Reasons = append(slices.Clone(h.Reasons), excess)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -204,5 +205,25 @@ func TestZonesRegionsAndAccount(t *testing.T) {
 		if len(a) != 1 || a[0].AttributeValues[0].AttributeValue != want {
 			t.Errorf("attributes with a limit of %d: %+v", limit, a)
 		}
+	}
+}
+
+// TestWarnings: what is in the way of gateways is said where there is one, and
+// leaves the host as ready as it is.
+func TestWarnings(t *testing.T) {
+	b := newBench(t, func(c *Config) {
+		c.HostName = "h1"
+		c.Warnings = func() []string { return []string{"a firewall"} }
+	})
+	said := func() bool {
+		h := do[api.DescribeHostsResult](b, &api.DescribeHostsRequest{}).Hosts[0]
+		return slices.Contains(h.Reasons, "a firewall")
+	}
+	if said() {
+		t.Error("without a gateway")
+	}
+	b.gateway(b.vpc("10.0.0.0/16").VpcId)
+	if !said() {
+		t.Error("not with a gateway")
 	}
 }

@@ -83,6 +83,9 @@ func (c *change) attachGateway(g *record.Gateway, vpcID string) (*record.Gateway
 		e.Hint = "vpc igw detach " + id
 		return nil, e
 	}
+	if err := c.poolsAreOurs(); err != nil {
+		return nil, err
+	}
 	c.guard(vpcID)
 	if other, ok := gatewayOf(c.tx.Peek(), vpcID); ok {
 		e := api.Errorf("InvalidParameterValue", "VpcId", "network %s already has an internet gateway attached", vpcID)

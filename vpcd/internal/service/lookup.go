@@ -154,11 +154,19 @@ func (k kind[T]) belongs(v T, c Caller) bool {
 func (k kind[T]) checkID(id, field string) error {
 	switch {
 	case id == "":
-		return api.Errorf("MissingParameter", field, "the request must contain the parameter %s: the id of a %s", field, k.noun)
+		return api.Errorf("MissingParameter", field, "the request must contain the parameter %s: the id of %s", field, withArticle(k.noun))
 	case !wellFormed(id, k.id):
-		return api.Errorf(k.malformed, field, "invalid id %s: the id of a %s is %s and 17 digits or letters a-f", quote(id), k.noun, k.id)
+		return api.Errorf(k.malformed, field, "invalid id %s: the id of %s is %s and 17 digits or letters a-f", quote(id), withArticle(k.noun), k.id)
 	}
 	return nil
+}
+
+// withArticle is a noun of a sentence: an instance, a VPC.
+func withArticle(noun string) string {
+	if strings.ContainsAny(noun[:1], "aeio") {
+		return "an " + noun
+	}
+	return "a " + noun
 }
 
 // list returns the caller's records in order of their ids.

@@ -17,7 +17,10 @@ import (
 // Codes: InvalidAddress.NotFound for what no pool has, InvalidIPAddress.InUse,
 // InsufficientAddressCapacity.
 func (c *change) claimPublic(want netip.Addr, holder string) (netip.Addr, error) {
-	var err error
+	err := c.poolsAreOurs()
+	if err != nil {
+		return netip.Addr{}, err
+	}
 	if want.IsValid() {
 		err = c.inPool(want)
 	} else {
@@ -28,17 +31,61 @@ func (c *change) claimPublic(want netip.Addr, holder string) (netip.Addr, error)
 	}
 	// This read is the guard, as for the addresses of a subnet.
 	key := record.PublicKey(want)
-	if held, ok := store.Get[*record.Public](c.tx, key); ok && held.Holder != "" {
-		return netip.Addr{}, api.Errorf("InvalidIPAddress.InUse", "Address", "the address %s is allocated already; choose another one or leave it out", want)
+	held, there := store.Get[*record.Public](c.tx, key)
+	if there && held.Holder != "" {
+		e := api.Errorf("InvalidIPAddress.InUse", "Address", "the address %s is allocated already; choose another one or leave it out", want)
+		e.Hint = "vpc eip list; vpc eip allocate without --address takes a free one"
+		return netip.Addr{}, e
 	}
-	c.tx.Put(key, record.Public{Holder: holder})
+	next := record.Public{Holder: holder}
+	if there {
+		next.Before = held.Before
+	}
+	c.tx.Put(key, next)
 	return want, nil
+}
+
+// poolsAreOurs refuses what would lead to addresses that another daemon leads to.
+func (s *Service) poolsAreOurs() error {
+	if s.claimPools == nil {
+		return nil
+	}
+	if err := s.claimPools(); err != nil {
+		return hinted(api.Errorf("IncorrectState", "", "%v", err), "start vpcd with another --public-pool")
+	}
+	return nil
+}
+
+// NeedsPools says whether somebody has a public address, or a VPC a gateway.
+func NeedsPools(st *store.Store) bool {
+	sn := st.Snapshot()
+	for claim := range publicClaims(sn) {
+		if claim.InUse {
+			return true
+		}
+	}
+	for _, g := range store.List[*record.Gateway](sn, record.Gateways) {
+		if len(g.Gateway.Attachments) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // releasePublic gives a public address back. The claim stays, see restedPublic.
 func (c *change) releasePublic(text string) {
 	if a, err := netip.ParseAddr(text); err == nil && a.Is4() {
 		c.tx.Put(record.PublicKey(a), record.Public{Released: c.tx.Revision()})
+	}
+}
+
+// releaseAllocation is releasePublic that notes whose the address was, so that a
+// late release of it is told from one of an address that never was theirs.
+func (c *change) releaseAllocation(e *record.Elastic) {
+	if a, err := netip.ParseAddr(e.Address.PublicIp); err == nil && a.Is4() {
+		c.tx.Put(record.PublicKey(a), record.Public{
+			Released: c.tx.Revision(), Before: record.Allocation{Account: e.OwnerId, AllocationId: e.Address.AllocationId},
+		})
 	}
 }
 

@@ -80,7 +80,8 @@ func (s *Service) createRoute(ctx context.Context, caller Caller, req *api.Creat
 			return nil, err
 		}
 		if to.find(table) >= 0 {
-			return nil, api.Errorf("RouteAlreadyExists", to.field(), "the route identified by %s already exists in %s: replace it, or choose another destination", to, req.RouteTableId)
+			e := api.Errorf("RouteAlreadyExists", to.field(), "the route identified by %s already exists in %s: replace it, or choose another destination", to, req.RouteTableId)
+			return nil, hinted(e, "vpc route set %s %s --to TARGET", req.RouteTableId, to)
 		}
 		made := api.Route{DestinationCidrBlock: to.cidr, DestinationPrefixListId: to.list, Origin: api.RouteOriginCreateRoute}
 		t.into(&made)
@@ -113,7 +114,8 @@ func (s *Service) replaceRoute(ctx context.Context, caller Caller, req *api.Repl
 		}
 		i := to.find(table)
 		if i < 0 {
-			return nil, api.Errorf("InvalidParameterValue", to.field(), "there is no route defined for '%s' in the route table %s: use CreateRoute instead", to, req.RouteTableId)
+			e := api.Errorf("InvalidParameterValue", to.field(), "there is no route defined for '%s' in the route table %s: use CreateRoute instead", to, req.RouteTableId)
+			return nil, hinted(e, "vpc route add %s %s --to TARGET; vpc rt show %s", req.RouteTableId, to, req.RouteTableId)
 		}
 		routes := slices.Clone(table.Table.Routes)
 		if t.local && routes[i].Origin != api.RouteOriginCreateRouteTable {
@@ -135,10 +137,12 @@ func (s *Service) deleteRoute(ctx context.Context, caller Caller, req *api.Delet
 	revision, err := s.editRoutes(ctx, caller, req.DryRun, req.RouteTableId, to, func(c *change, table *record.RouteTable) ([]api.Route, error) {
 		i := to.find(table)
 		if i < 0 {
-			return nil, api.Errorf("InvalidRoute.NotFound", to.field(), "no route with destination %s in route table %s; DescribeRouteTables lists those that there are", to, req.RouteTableId)
+			e := api.Errorf("InvalidRoute.NotFound", to.field(), "no route with destination %s in route table %s; DescribeRouteTables lists those that there are", to, req.RouteTableId)
+			return nil, hinted(e, "vpc rt show %s", req.RouteTableId)
 		}
 		if table.Table.Routes[i].Origin == api.RouteOriginCreateRouteTable {
-			return nil, api.Errorf("InvalidParameterValue", to.field(), "cannot remove local route %s in route table %s: it stays as long as its CIDR is one of %s", to, req.RouteTableId, table.Table.VpcId)
+			e := api.Errorf("InvalidParameterValue", to.field(), "cannot remove local route %s in route table %s: it stays as long as its CIDR is one of %s", to, req.RouteTableId, table.Table.VpcId)
+			return nil, hinted(e, "vpc route set %s %s --to local, if it has another target", req.RouteTableId, to)
 		}
 		return slices.Delete(slices.Clone(table.Table.Routes), i, i+1), nil
 	})
@@ -201,13 +205,21 @@ func (c *change) checkDestination(table *record.RouteTable, cidr netip.Prefix, t
 			continue
 		}
 		if !t.inside() {
-			return api.Errorf("InvalidParameterValue", field, "route target is not supported: the destination CIDR block %s is equal to or more specific than %s of %s, and such a route can target only an interface, an instance or a NAT gateway", cidr, own, table.Table.VpcId)
+			e := api.Errorf("InvalidParameterValue", field, "route target is not supported: the destination CIDR block %s is equal to or more specific than %s of %s, and such a route can target only an interface, an instance or a NAT gateway", cidr, own, table.Table.VpcId)
+			return hinted(e, "a destination outside %s, or --to eni:NAME or nat:NAME", own)
 		}
 		if cidr != own && !isSubnet(c.tx.Peek(), table.Table.VpcId, cidr) {
-			return api.Errorf("InvalidParameterValue", field, "the destination CIDR block %s is more specific than %s of %s and is not the CIDR of a subnet: such a route has to take a subnet as a whole", cidr, own, table.Table.VpcId)
+			e := api.Errorf("InvalidParameterValue", field, "the destination CIDR block %s is more specific than %s of %s and is not the CIDR of a subnet: such a route has to take a subnet as a whole", cidr, own, table.Table.VpcId)
+			return hinted(e, "vpc subnet list --vpc %s shows their CIDRs", table.Table.VpcId)
 		}
 	}
 	return nil
+}
+
+// hinted is the error with something to try.
+func hinted(e *api.Error, format string, args ...any) error {
+	e.Hint = fmt.Sprintf(format, args...)
+	return e
 }
 
 // isSubnet says whether a VPC has a subnet of exactly that CIDR.

@@ -132,7 +132,8 @@ func routeGateway(r store.Reader, caller Caller, vpcID, id string) (attached boo
 			return g.AttachedTo(vpcID), nil
 		}
 	}
-	return false, api.Errorf("InvalidGatewayID.NotFound", "GatewayId", "the gateway ID %s does not exist; a route leads to an internet gateway that is attached to its VPC", quote(id))
+	e := api.Errorf("InvalidGatewayID.NotFound", "GatewayId", "the gateway ID %s does not exist; a route leads to an internet gateway that is attached to its VPC", quote(id))
+	return false, hinted(e, "vpc igw list")
 }
 
 // routeState is what a route does at the moment: active, or blackhole where its

@@ -30,6 +30,13 @@ type Config struct {
 	// PublicPools are where public addresses come from, apart from each other; of
 	// each, ipam.CheckPool says which ones.
 	PublicPools []netip.Prefix
+	// ClaimPools is called before an address of them or a gateway is given out; its
+	// error refuses that. nil allows it.
+	ClaimPools func() error
+	// Warnings are asked for with the status, where a VPC has a gateway or somebody
+	// a public address: what on the host stands in the way of their packets. nil
+	// says that nothing does.
+	Warnings func() []string
 	// Seal keeps the secrets of access keys; nil where there are none.
 	Seal *seal.Box
 	// EC2Endpoint is the URL at which EC2 clients reach this service, "" where
@@ -53,6 +60,8 @@ type Service struct {
 	limits      map[string]int64
 	strictCIDRs bool
 	publicPools []netip.Prefix
+	claimPools  func() error
+	warnings    func() []string
 	seal        *seal.Box
 	ec2Endpoint string
 	now         func() time.Time
@@ -70,7 +79,7 @@ func New(cfg Config) *Service {
 		zones:       cfg.Zones,
 		limits:      cfg.Limits,
 		strictCIDRs: cfg.StrictCIDRs,
-		publicPools: cfg.PublicPools,
+		publicPools: cfg.PublicPools, claimPools: cfg.ClaimPools, warnings: cfg.Warnings,
 		seal:        cfg.Seal,
 		ec2Endpoint: cfg.EC2Endpoint,
 		now:         cfg.Now,

@@ -115,11 +115,44 @@ func (s *session) associateElastic(ref string, m *mapping) error {
 	if m.noMove {
 		req.AllowReassociation = api.Ptr(false)
 	}
+	before := s.associationBefore(e, m.private)
 	res, err := change[api.AssociateAddressResult](s, "AssociateAddress", req)
 	if err != nil {
 		return doing(fmt.Sprintf("associate %s with %s", o, e), err)
 	}
-	return s.done(res, o, "associated with "+e.String())
+	return s.done(res, o, "associated with "+e.String()+inPlaceOf(before, o))
+}
+
+// associationBefore is what a private address of an ENI has, the primary one for
+// "". Like names it is best effort, and for people.
+func (s *session) associationBefore(eni object, private string) api.NetworkInterfaceAssociation {
+	if !s.human() {
+		return api.NetworkInterfaceAssociation{}
+	}
+	res, err := ask[api.DescribeNetworkInterfacesResult](s, "DescribeNetworkInterfaces", &api.DescribeNetworkInterfacesRequest{NetworkInterfaceIds: []string{eni.id}})
+	if err != nil {
+		return api.NetworkInterfaceAssociation{}
+	}
+	for i := range res.NetworkInterfaces {
+		e := &res.NetworkInterfaces[i]
+		for _, p := range e.PrivateIpAddresses {
+			if p.PrivateIpAddress == firstOf(private, e.PrivateIpAddress) {
+				return api.Val(p.Association)
+			}
+		}
+	}
+	return api.NetworkInterfaceAssociation{}
+}
+
+// inPlaceOf says what had to make room: an elastic IP stays its owner's.
+func inPlaceOf(before api.NetworkInterfaceAssociation, now object) string {
+	switch {
+	case before.PublicIp == "" || before.AllocationId == now.id:
+		return ""
+	case before.AllocationId == "":
+		return " in place of " + before.PublicIp + ", which it had by itself and has given back"
+	}
+	return " in place of eip " + before.PublicIp + ", which is associated with nothing now"
 }
 
 // disassociateElastic looks the association up: people know addresses.

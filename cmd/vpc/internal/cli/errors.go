@@ -69,7 +69,7 @@ func explain(err error) *failure {
 	case errors.As(err, &f):
 		return f
 	case errors.As(err, &refused):
-		return &failure{exit: api.ExitCode(refused.Code), refusal: *refused}
+		return &failure{exit: refused.Exit(), refusal: *refused}
 	case errors.Is(err, client.ErrNoDaemon):
 		return &failure{exit: exitNoDaemon, refusal: api.Error{Message: err.Error(),
 			Hint: "systemctl start vpcd, or name another socket with --socket"}}

@@ -68,6 +68,22 @@ func TestGatewayRequests(t *testing.T) {
 	}
 }
 
+// TestAssociateInPlaceOf: who had the interface's public address hears of it.
+func TestAssociateInPlaceOf(t *testing.T) {
+	b := newBench(t)
+	b.world()
+	b.ok("igw add main --vpc prod")
+	b.ok("eip allocate www")
+	b.ok("eip allocate mail --address 198.18.0.7")
+	first, again, other := b.ok("eip associate www --eni web1"), b.ok("eip associate www --eni web1"), b.ok("eip associate mail --eni web1")
+	if strings.Contains(first+again, "in place of") || !strings.Contains(other, "in place of eip 198.18.0.2, which is associated with nothing now") {
+		t.Errorf("%s%s%s", first, again, other)
+	}
+	if out := b.ok("eip associate www --eni web1 -q"); strings.Contains(out, "place") {
+		t.Errorf("programs are told: %s", out)
+	}
+}
+
 // TestGatewayCommandLines is TestCommandLines for gateways and elastic IPs.
 func TestGatewayCommandLines(t *testing.T) {
 	refuseLines(t, []badLine{
@@ -82,6 +98,9 @@ func TestGatewayCommandLines(t *testing.T) {
 		{[]string{"eip", "associate", "www", "--eni", "web1"}, 3, "there is no eip www [InvalidAllocationID.NotFound]"},
 		{[]string{"eip", "show", "198.18.0.9"}, 3, "InvalidAllocationID.NotFound"},
 		{[]string{"eip", "allocate", "eipalloc-1"}, 8, "looks like an id"},
+		{[]string{"eip", "allocate", "198.18.0.60"}, 8, "--address"},
+		{[]string{"eip", "allocate", "2001:db8::1"}, 8, "NAME"},
+		{[]string{"igw", "add", "10.0.0.0/8"}, 8, "is an address"},
 		{[]string{"eip", "allocate", "a", "b"}, 2, "does not take"},
 		{[]string{"eip", "release"}, 2, "needs"},
 		{[]string{"eip"}, 2, "which command?"},

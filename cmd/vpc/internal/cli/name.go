@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"net/netip"
 	"regexp"
 	"strings"
 	"unicode"
@@ -31,8 +32,19 @@ func checkName(name string) error {
 		return refusef(field, "the name %q begins or ends with a space", name)
 	case idLike.MatchString(name):
 		return refusef(field, "the name %s looks like an id", name)
+	case isAddress(name):
+		e := refusef(field, "the name %s is an address, and would be taken for one", name)
+		explain(e).Hint = "another name; where an address is meant, --address or --cidr takes it"
+		return e
 	}
 	return nil
+}
+
+// isAddress holds for CIDRs, too.
+func isAddress(name string) bool {
+	_, notOne := netip.ParseAddr(name)
+	_, notMany := netip.ParsePrefix(name)
+	return notOne == nil || notMany == nil
 }
 
 // unprintable holds for spaces other than the plain one, too.

@@ -114,7 +114,7 @@ func refuseLines(t *testing.T, lines []badLine) {
 }
 
 func TestNames(t *testing.T) {
-	for _, name := range []string{"", "a\nb", "a\x00b", "a\x1bb", "a\u202eb", "a:b", "a,b", " a", "a ", "-rf", "vpc-0a1", "subnet-0123456789abcdef0", "eni-add", "\xff", "\u200b", "a\u00a0b"} {
+	for _, name := range []string{"", "a\nb", "a\x00b", "a\x1bb", "a\u202eb", "a:b", "a,b", " a", "a ", "-rf", "vpc-0a1", "subnet-0123456789abcdef0", "eni-add", "10.0.0.1", "10.0.0.0/8", "\xff", "\u200b", "a\u00a0b"} {
 		b := newBench(t)
 		got := b.runContext(t.Context(), "create", "--cidr", "10.0.0.0/16", "--", name)
 		if got.code != 8 || !strings.Contains(got.errOut, "NAME") || len(b.calls) != 0 {

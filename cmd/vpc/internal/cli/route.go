@@ -82,8 +82,12 @@ func (s *session) routeEdit(name, short, example string, do func(o object, dest 
 			}
 			return nil
 		})
-	cmd.Flags().StringVar(&to, "to", "", wantTarget)
-	complete(cmd, "to", append(targetWords(), toLocal)...)
+	want, words := wantTarget, targetWords()
+	if name == "set" {
+		want, words = wantTargetOrLocal, append(words, toLocal)
+	}
+	cmd.Flags().StringVar(&to, "to", "", want)
+	complete(cmd, "to", words...)
 	s.completeRoute(cmd)
 	return cmd
 }

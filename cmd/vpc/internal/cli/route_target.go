@@ -17,8 +17,10 @@ const (
 	toPeering   = "pcx"
 	toLocal     = "local"
 	toBlackhole = "blackhole"
-	// wantTarget says what --to takes.
-	wantTarget = "igw:NAME, nat:NAME, eni:NAME, pcx:NAME, or local"
+	// wantTarget says what --to takes for a new route; a route that there is can
+	// also become local again.
+	wantTarget        = "igw:NAME, nat:NAME, eni:NAME, pcx:NAME"
+	wantTargetOrLocal = wantTarget + ", or local"
 )
 
 // target is where a route leads: exactly one is set.
@@ -58,7 +60,28 @@ func (s *session) target(text, vpcID string) (target, error) {
 	case ref == "":
 		return target{}, usagef("--to %s: want %s", text, wantTarget)
 	}
-	return s.namedTarget(kind, ref, text, vpcID)
+	t, err := s.namedTarget(kind, ref, text, vpcID)
+	return t, noTarget(kind, err)
+}
+
+// noTarget names the flag in the refusal of a target that is not there. For routes
+// EC2 has codes of its own.
+func noTarget(kind string, err error) error {
+	if err == nil || explain(err).exit != api.ExitNotFound {
+		return err
+	}
+	f := explain(err)
+	f.Field = "--to"
+	switch kind {
+	case toGateway:
+		f.Code = "InvalidGatewayID.NotFound"
+	case toNat:
+		f.Code = "InvalidNatGatewayID.NotFound"
+	}
+	if f.Hint == "" {
+		f.Hint = "vpc " + kind + " list"
+	}
+	return f
 }
 
 // namedTarget finds what stands behind the colon. An instance has no name here:

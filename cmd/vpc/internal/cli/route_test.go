@@ -1,6 +1,9 @@
 package cli
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestRoutes: what is said of route tables and routes.
 func TestRoutes(t *testing.T) {
@@ -54,7 +57,9 @@ func TestRouteCommandLines(t *testing.T) {
 		{[]string{"route", "add", "main", "--to", "igw:x"}, 2, "DESTINATION"},
 		{[]string{"route", "add", "main", "0.0.0.0/0", "--to", "x"}, 2, "want igw:NAME"},
 		{[]string{"route", "add", "main", "0.0.0.0/0", "--to", "igw:"}, 2, "want igw:NAME"},
-		{[]string{"route", "add", "main", "0.0.0.0/0", "--to", "igw:x"}, 3, "InvalidInternetGatewayID.NotFound"},
+		{[]string{"route", "add", "main", "0.0.0.0/0", "--to", "igw:x"}, 3, "InvalidGatewayID.NotFound"},
+		{[]string{"route", "add", "main", "0.0.0.0/0", "--to", "igw-fffffffffffffffff"}, 3, "(--to) [InvalidGatewayID.NotFound]\nTry: vpc igw list"},
+		{[]string{"route", "add", "main", "0.0.0.0/0", "--to", "nat:x"}, 3, "(--to) [InvalidNatGatewayID.NotFound]"},
 		{[]string{"route", "add", "main", "0.0.0.0/0", "--to", "tgw-x"}, 8, "transit gateways are not built yet"},
 		{[]string{"route", "add", "main", "0.0.0.0/0", "--to", "blackhole"}, 8, "vpc acl rule add"},
 		{[]string{"route", "add", "main", "10.9.0.0/16", "--to", "local"}, 8, "from the start"},
@@ -63,4 +68,15 @@ func TestRouteCommandLines(t *testing.T) {
 		{[]string{"route", "rm", "main"}, 2, "DESTINATION"},
 		{[]string{"route", "rm", "nobody", "0.0.0.0/0"}, 3, "InvalidRouteTableID.NotFound"},
 	})
+}
+
+// TestTargetsOffered: what add refuses it does not offer.
+func TestTargetsOffered(t *testing.T) {
+	b := newBench(t)
+	for line, local := range map[string]bool{"route add --help": false, "route set --help": true} {
+		out := b.ok(line)
+		if _, flags, _ := strings.Cut(out, "--to string"); strings.Contains(strings.SplitN(flags, "\n", 2)[0], "local") != local || flags == "" {
+			t.Errorf("vpc %s offers local: want %t\n%s", line, local, out)
+		}
+	}
 }

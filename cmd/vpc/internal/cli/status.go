@@ -89,9 +89,18 @@ func (s *session) printHosts(res *api.DescribeHostsResult) {
 	for i := range res.Hosts {
 		h := &res.Hosts[i]
 		t.add(h.HostName, h.State, number(h.Workloads), number(h.Subnets), number(h.AppliedRevision), number(h.StoreRevision),
-			strings.Join(h.Reasons, "; "), number(h.Mtu), h.KernelRelease, h.Version, timeText(h.LastPassTime))
+			oneLine(h.Reasons), number(h.Mtu), h.KernelRelease, h.Version, timeText(h.LastPassTime))
 	}
 	s.print(t)
+}
+
+// oneLine joins reasons, each of which may have come in several lines.
+func oneLine(reasons []string) string {
+	var all []string
+	for _, r := range reasons {
+		all = append(all, strings.FieldsFunc(r, func(c rune) bool { return c == '\n' })...)
+	}
+	return strings.Join(all, "; ")
 }
 
 // maxAway bounds how many workloads one line names.

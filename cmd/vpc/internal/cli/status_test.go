@@ -24,6 +24,9 @@ func TestStatusNamesWorkloadsThatAreAway(t *testing.T) {
 	if out := b.ok("status"); !strings.HasSuffix(out, "\n1 workload is away: docker:web1\n") {
 		t.Errorf("one is away:\n%s", out)
 	}
+	if have := oneLine([]string{"one\ntwo\n", "three"}); have != "one; two; three" {
+		t.Errorf("reasons of several lines: %q", have)
+	}
 	if out := b.ok("status -o json") + b.ok("status -q"); strings.Contains(out, "away") {
 		t.Errorf("programs are told:\n%s", out)
 	}

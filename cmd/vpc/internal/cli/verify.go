@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/vpcfabric/vpc/vpcd/api"
@@ -27,7 +30,8 @@ func (s *session) verify(host string) error {
 	var objects []string
 	for _, d := range res.Drifts {
 		objects = append(objects, d.Object)
-		t.add(d.Kind, d.Object, d.Want, d.Have)
+		want, have := differing(d.Want, d.Have)
+		t.add(d.Kind, d.Object, want, have)
 	}
 	if err := s.emit(res, objects, func() {
 		if len(res.Drifts) == 0 {
@@ -42,4 +46,38 @@ func (s *session) verify(host string) error {
 		return negative{exitNegative}
 	}
 	return nil
+}
+
+// maxCell bounds what a cell shows of a value, characters.
+const maxCell = 100
+
+// differing is of two values what fits a table: of texts of several lines, such as
+// a firewall's, the first line that is not in both. -o json has them whole.
+func differing(want, have string) (w, h string) {
+	if strings.ContainsRune(want+have, '\n') {
+		want, have = differingLine(want, have)
+	}
+	return shortened(want), shortened(have)
+}
+
+func differingLine(want, have string) (w, h string) {
+	a, b := strings.Split(want, "\n"), strings.Split(have, "\n")
+	same := 0
+	for same < min(len(a), len(b)) && a[same] == b[same] {
+		same++
+	}
+	line := func(all []string) string {
+		if same >= len(all) || strings.Join(all, "") == "" {
+			return ""
+		}
+		return fmt.Sprintf("line %d of %d: %s", same+1, len(all), strings.TrimSpace(all[same]))
+	}
+	return line(a), line(b)
+}
+
+func shortened(text string) string {
+	if r := []rune(text); len(r) > maxCell {
+		return string(r[:maxCell]) + " …"
+	}
+	return text
 }
