@@ -133,15 +133,16 @@ func (d *Dataplane) Dirty() {
 func (d *Dataplane) Apply(ctx context.Context, h *spec.Host) (Report, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	h, taken := d.out.admit(h)
 	rep := Report{Up: map[spec.ENI]bool{}, Braked: d.braked(h)}
-	blind := d.out.look(h)
+	blind := errors.Join(taken, d.out.look(h, len(d.slots.edge) > 0))
 	w := d.expand(h, len(rep.Braked) > 0)
 	if moved(d.links, w.links) {
 		d.Dirty()
 	}
 	d.links, d.host = w.links, h
 	d.want(w)
-	d.phases.blind = d.out.blind(h)
+	d.phases.blind = d.out.blind(h, len(d.slots.edge) > 0)
 	n, err := d.phases.run(ctx, len(rep.Braked) == 0)
 	d.announce()
 	rep.Writes, err = n, errors.Join(err, blind)
@@ -240,7 +241,8 @@ func (d *Dataplane) Lift(names []string) {
 func (d *Dataplane) Verify(ctx context.Context, h *spec.Host) ([]Drift, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	errs := []error{d.out.look(h)}
+	h, taken := d.out.admit(h)
+	errs := []error{taken, d.out.look(h, len(d.slots.edge) > 0)}
 	d.want(d.expand(h, len(d.braked(h)) > 0))
 	var out []Drift
 	for _, p := range d.phases.all() {

@@ -165,7 +165,7 @@ func TestDirectAddresses(t *testing.T) {
 	w.direct(t, "192.0.2.64/28", spec.PoolARP, known)
 	w.h.Pools[netip.MustParsePrefix(poolRoute)] = spec.Pool{Host: netip.MustParseAddr("198.18.0.1")}
 	w.h.Public[netip.MustParseAddr(public)] = spec.Public{VPC: 1, ENI: 2, Private: w.h.Ports[2].Addr.Addr()}
-	if err := w.d.out.look(w.h); err != nil {
+	if err := w.d.out.look(w.h, false); err != nil {
 		t.Fatal(err)
 	}
 	x := w.d.expand(w.h, false)

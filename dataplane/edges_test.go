@@ -325,7 +325,7 @@ func TestHarmOutside(t *testing.T) {
 // on the host stay his. Gateways wait for it, interfaces do not.
 func TestWhatIsInTheWayOutside(t *testing.T) {
 	for name, says := range map[string]string{
-		"device": "another device named", "table": "somebody else has an nftables table", "network": "is taken on this host",
+		"device": "another device named", "table": "somebody else has an nftables table", "network": "is taken on this host", "router": "is taken on this host",
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newTown(t)
@@ -334,9 +334,11 @@ func TestWhatIsInTheWayOutside(t *testing.T) {
 				"device":  {"ip link add " + w.edge + " type bridge"},
 				"table":   {"nft add table ip " + table, "nft add chain ip " + table + " mine"},
 				"network": {"ip route add " + poolRoute + " dev up0"},
+				"router":  {"ip route add " + poolRoute + " via 192.0.2.2"},
 			}
 			undo := map[string]string{
 				"device": "ip link del " + w.edge, "table": "nft delete table ip " + table, "network": "ip route del " + poolRoute + " dev up0",
+				"router": "ip route del " + poolRoute + " via 192.0.2.2",
 			}
 			for _, line := range do[name] {
 				in(t, w.outside, line)
@@ -354,6 +356,14 @@ func TestWhatIsInTheWayOutside(t *testing.T) {
 			}
 			if name == "table" && strings.Contains(in(t, w.outside, "ip -br link show "+w.edge), "UP") {
 				t.Error("the edge is open without the firewall")
+			}
+			for _, a := range []string{public, "198.18.0.1"} {
+				if name != "router" {
+					break
+				}
+				if got := in(t, w.outside, "ip route get "+a); !strings.Contains(got, "via 192.0.2.2 dev up0") {
+					t.Errorf("his address is led to %s", got)
+				}
 			}
 			none := *w.h
 			none.Edges = nil

@@ -53,7 +53,9 @@ type host struct {
 }
 
 // blind says that nothing of the host was read yet, though somebody has a gateway.
-func (o *host) blind(h *spec.Host) bool { return len(edgesOf(h)) > 0 && o.machine.LastPort == 0 }
+func (o *host) blind(h *spec.Host, there bool) bool {
+	return (len(edgesOf(h)) > 0 || there) && o.machine.LastPort == 0
+}
 
 func openHost(k *nl.Kernel, cfg Config) (*host, error) {
 	o := cfg.Outside.complete()
@@ -67,16 +69,17 @@ func openHost(k *nl.Kernel, cfg Config) (*host, error) {
 	}, nil
 }
 
-// look reads the uplinks and what the firewall rests on, where somebody wants to get out by them. Where they
-// cannot be read those of before count.
-func (o *host) look(h *spec.Host) error {
+// look reads the uplinks and what the firewall rests on, where somebody wants to get
+// out by them or an edge is still there. Where they cannot be read those of before
+// count.
+func (o *host) look(h *spec.Host, there bool) error {
 	o.pools = nil
 	for _, p := range sortedPools(h) {
 		if h.Pools[p].Mode == spec.PoolNAT {
 			o.pools = append(o.pools, p)
 		}
 	}
-	if len(edgesOf(h)) == 0 {
+	if len(edgesOf(h)) == 0 && !there {
 		return nil
 	}
 	uplinks, err := o.Uplinks()
@@ -111,6 +114,38 @@ func (o *host) look(h *spec.Host) error {
 // mostLocal bounds how many of the host's addresses the programs refuse; about the
 // others the firewall decides alone.
 const mostLocal = 2048
+
+// admit leaves out the pools that somebody else has on this host, and the public
+// addresses in them: no device of ours gets one, and nothing leads to them. What is
+// said of each is the error.
+func (o *host) admit(h *spec.Host) (*spec.Host, error) {
+	if len(edgesOf(h)) == 0 {
+		return h, nil
+	}
+	pools, errs := map[netip.Prefix]spec.Pool{}, []error{}
+	for _, p := range sortedPools(h) {
+		// One of mode arp is a part of the host's own network: routes tell whether it
+		// may be.
+		if err := o.Free(p); err != nil && h.Pools[p].Mode != spec.PoolARP {
+			errs = append(errs, outsideError{fmt.Errorf("pool %v: %w", p, err)})
+			continue
+		}
+		pools[p] = h.Pools[p]
+	}
+	if len(errs) == 0 {
+		return h, nil
+	}
+	less := *h
+	less.Pools, less.Public = pools, map[netip.Addr]spec.Public{}
+	for a, p := range h.Public {
+		for pool := range pools {
+			if pool.Contains(a) {
+				less.Public[a] = p
+			}
+		}
+	}
+	return &less, errors.Join(errs...)
+}
 
 // foreign are the addresses that are not the host's own in a pool, with which it
 // speaks to public ones.

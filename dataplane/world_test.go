@@ -219,3 +219,29 @@ func TestPublicAddressHasOneOwner(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCleanupComesBackForIptables: where they do not work, every attempt says so, and
+// the last one still finds what is left.
+func TestCleanupComesBackForIptables(t *testing.T) {
+	if _, err := exec.LookPath("iptables"); err != nil {
+		t.Skip("no iptables here")
+	}
+	w := newTown(t)
+	in(t, w.outside, "iptables -P FORWARD DROP")
+	w.settle(t)
+	path, dir := os.Getenv("PATH"), t.TempDir()
+	if err := os.WriteFile(dir+"/iptables", []byte("#!/bin/sh\nexit 3\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+path)
+	for range 2 {
+		if err := Cleanup(t.Context(), w.cfg.Name, w.cfg.Outside); err == nil {
+			t.Error("cleaned up without iptables that work")
+		}
+	}
+	t.Setenv("PATH", path)
+	w.clean(t)
+	if got := in(t, w.outside, "iptables -S FORWARD") + in(t, w.outside, "nft list tables"); strings.Contains(got, w.cfg.Name) {
+		t.Errorf("left behind:\n%s", got)
+	}
+}

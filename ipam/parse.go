@@ -32,6 +32,7 @@ var unusable = []block{
 var (
 	vpcRole    = role{"a VPC CIDR", "10.0.0.0/16", 16, 28, unusable}
 	subnetRole = role{"a subnet CIDR", "10.0.1.0/24", 16, 28, nil}
+	reachRole  = role{"a CIDR to allow", "10.0.0.0/8", 1, 32, unusable}
 	ruleRole   = role{"a CIDR", "203.0.113.7/32", 0, 32, nil}
 )
 
@@ -53,6 +54,11 @@ func ParseSubnetCIDR(s string) (netip.Prefix, error) { return subnetRole.parse(s
 // route: IPv4, /0 to /32, host bits cleared. Errors are [*Error] of kind Syntax
 // or Family.
 func ParseRuleCIDR(s string) (netip.Prefix, error) { return ruleRole.parse(s) }
+
+// ParseReachableCIDR parses the CIDR of a network that others can be in: IPv4, /1 to
+// /32, host bits cleared, outside the ranges no VPC can have. Errors are [*Error] of
+// kind Syntax, Family or Range.
+func ParseReachableCIDR(s string) (netip.Prefix, error) { return reachRole.parse(s) }
 
 // ParseAddr parses one plain IPv4 address. Errors are [*Error] of kind Syntax or
 // Family.

@@ -45,7 +45,7 @@ func TestPoolThatNobodyNamed(t *testing.T) {
 	}
 	cfg := config(t)
 	d := start(t, cfg)
-	pools, err := parsePools([]string{DefaultPool})
+	pools, _, err := parsePools([]string{DefaultPool})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,11 +71,12 @@ func parsePool(value string) (p netip.Prefix, mode spec.Mode, err error) {
 	return p, mode, err
 }
 
-// parseAllowed reads the values of --public-allow, which may overlap.
+// parseAllowed reads the values of --public-allow, which may overlap. All at once is
+// refused, and so is what no network has: it would open the host itself.
 func parseAllowed(values []string) ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	for _, value := range values {
-		p, err := ipam.ParseRuleCIDR(value)
+		p, err := ipam.ParseReachableCIDR(value)
 		if err != nil {
 			return nil, fmt.Errorf("%w: --public-allow %q: %w", ErrRefused, value, err)
 		}

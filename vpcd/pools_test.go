@@ -44,6 +44,10 @@ func TestParseAllowed(t *testing.T) {
 		"192.168.0.0/16 192.168.1.0/24": "[192.168.0.0/16 192.168.1.0/24]",
 		"192.168.0.1":                   "no prefix length",
 		"fd00::/8":                      "IPv4",
+		"0.0.0.0/0":                     "/1 to /32",
+		"0.0.0.0/1":                     "this network",
+		"127.0.0.1/32":                  "loopback",
+		"224.0.0.251/32":                "multicast",
 		"lan":                           "no prefix length",
 	} {
 		allowed, err := parseAllowed(strings.Fields(text))

@@ -146,7 +146,7 @@ func (d endpoints) judge(e bpf.Endpoint) error {
 		return err
 	}
 	v.Epoch = nextEpoch(v.Epoch)
-	return ports{d.Maps}.write(Slot(e.Slot), v)
+	return ports(d).write(Slot(e.Slot), v)
 }
 
 func (d endpoints) Delete(_ context.Context, k spec.EndpointKey) error {

@@ -197,6 +197,26 @@ func (d hostRoutes) vacant(c *conn, dest netip.Prefix, within string) error {
 	return errors.Join(err, fmt.Errorf("%v %w: there is a route to %v, device %s", dest, ErrTaken, r.dest, device.name))
 }
 
+// Free says why a pool cannot be ours: somebody else has its addresses here. One
+// whose route is ours already stays so.
+func (o *Outside) Free(pool netip.Prefix) error {
+	c, err := o.conn()
+	if err != nil {
+		return err
+	}
+	d := hostRoutes{o}
+	msgs, err := c.ourRoutes()
+	if err != nil {
+		return err
+	}
+	for _, m := range msgs {
+		if r, ours, err := d.parse(m); err != nil || ours && r.dest == pool {
+			return err
+		}
+	}
+	return d.vacant(c, pool, "")
+}
+
 // unclaimed refuses what another daemon of this machine has.
 func (d hostRoutes) unclaimed(c *conn, dest netip.Prefix) error {
 	msgs, err := c.ourRoutes()

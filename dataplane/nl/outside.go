@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -141,15 +142,24 @@ func (o *Outside) Uplinks() ([]string, error) {
 	return slices.Compact(out), nil
 }
 
-// Addresses are the IPv4 addresses of all devices but loopback's own range, sorted.
+// Addresses are the IPv4 addresses of all devices but edges, and but loopback's own
+// range, sorted. Edges have the host's addresses in pools, this daemon's or another's.
 func (o *Outside) Addresses() (out []netip.Addr, err error) {
 	c, err := o.conn()
 	if err != nil {
 		return nil, err
 	}
 	list, err := c.addresses()
+	if err != nil {
+		return nil, err
+	}
+	devices, err := c.links()
+	edges := map[int]bool{}
+	for _, d := range devices {
+		edges[d.index] = strings.HasPrefix(d.name, "vpc-")
+	}
 	for _, a := range list {
-		if at := a.prefix.Addr(); at.Is4() && !at.IsLoopback() {
+		if at := a.prefix.Addr(); at.Is4() && !at.IsLoopback() && !edges[a.index] {
 			out = append(out, at)
 		}
 	}

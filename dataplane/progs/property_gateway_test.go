@@ -90,7 +90,11 @@ func TestBeyondAgainstReference(t *testing.T) {
 			fates[text(from.eni)+" "+where]++
 			if where != "" {
 				verdict = shot
-				want["drop "+text(from.eni)+" "+where]++
+				at := from
+				if from == gate { // what is not let in is counted at who is visited
+					at = to
+				}
+				want["drop "+text(at.eni)+" "+where]++
 			} else {
 				want["tx "+text(from.eni)]++
 				want["rx "+text(to.eni)]++

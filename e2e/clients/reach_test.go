@@ -23,9 +23,6 @@ const (
 	again   = 100 * time.Millisecond // between two datagrams
 )
 
-// inPool is the host's own address among the public ones.
-var inPool = netip.MustParseAddr("198.18.0.1")
-
 // place is where packets begin and end: a workload, the host, the world.
 type place struct {
 	name, tier string // tier is public, private, intra; laptop, world
@@ -39,6 +36,8 @@ type place struct {
 type tiers struct {
 	places []*place
 	nat    [zones]netip.Addr
+	// inPool is the host's own address among the public ones.
+	inPool netip.Addr
 }
 
 // pair is an attempt at an address. want is the address that the receiver sees,
@@ -99,7 +98,7 @@ func (m *tiers) seen(from, to *place, public bool) (as netip.Addr) {
 	case from.tier == "private":
 		return m.nat[from.zone]
 	case from.tier == "laptop" && public:
-		return inPool
+		return m.inPool
 	default:
 		return from.private
 	}
@@ -253,7 +252,7 @@ func (at *place) record(c *net.UDPConn, pairs []*pair) {
 
 // TestReachModel states the model in a few words.
 func TestReachModel(t *testing.T) {
-	m := &tiers{nat: [zones]netip.Addr{netip.MustParseAddr("198.18.0.1"), netip.MustParseAddr("198.18.0.2"), netip.MustParseAddr("198.18.0.3")}}
+	m := &tiers{inPool: netip.MustParseAddr("198.18.0.200"), nat: [zones]netip.Addr{netip.MustParseAddr("198.18.0.1"), netip.MustParseAddr("198.18.0.2"), netip.MustParseAddr("198.18.0.3")}}
 	web := &place{tier: "public", private: netip.MustParseAddr("10.0.1.1"), public: netip.MustParseAddr("198.18.0.9")}
 	app := &place{tier: "private", zone: 1, private: netip.MustParseAddr("10.0.2.1")}
 	db := &place{tier: "intra", private: netip.MustParseAddr("10.0.3.1")}
@@ -266,7 +265,7 @@ func TestReachModel(t *testing.T) {
 		{web, app, false, web.private}, {app, db, false, app.private}, {db, web, false, db.private},
 		{web, web, true, web.public}, {app, web, true, m.nat[1]}, {db, web, true, netip.Addr{}},
 		{web, world, false, uplink.Laptop}, {app, world, false, uplink.Laptop}, {db, world, false, netip.Addr{}},
-		{world, web, true, uplink.World}, {laptop, web, true, inPool}, {world, web, false, netip.Addr{}},
+		{world, web, true, uplink.World}, {laptop, web, true, m.inPool}, {world, web, false, netip.Addr{}},
 		{world, app, false, netip.Addr{}}, {laptop, db, false, netip.Addr{}}, {app, laptop, false, netip.Addr{}},
 		{laptop, world, false, uplink.Laptop}, {world, laptop, false, uplink.World},
 	} {

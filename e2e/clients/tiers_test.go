@@ -16,8 +16,8 @@ const zones = 3
 // everywhere: a workload in each of nine subnets, the host, the world.
 func TestTerraformTiers(t *testing.T) {
 	h := newHost(t)
-	laptop, world := h.space("laptop"), h.space("world")
-	h.must(uplink.Connect(laptop, world, netip.MustParsePrefix("198.18.0.0/24"), netip.MustParsePrefix("10.0.0.0/16")))
+	laptop, world, pool := h.space("laptop"), h.space("world"), netip.MustParsePrefix(h.pool())
+	h.must(uplink.Connect(laptop, world, pool, netip.MustParsePrefix("10.0.0.0/16")))
 	h.home = laptop
 	h.start("--ec2-listen", loopback)
 	tf := newTerraform(h, "tiers")
@@ -30,7 +30,7 @@ func TestTerraformTiers(t *testing.T) {
 	}
 	empty()
 
-	m := &tiers{}
+	m := &tiers{inPool: pool.Addr().Next()}
 	for zone := range zones {
 		m.nat[zone] = netip.MustParseAddr(tf.values("nat")[fmt.Sprint(zone)])
 	}
@@ -50,16 +50,19 @@ func TestTerraformTiers(t *testing.T) {
 	h.nothing()
 }
 
-// reasons wants the intra subnets to be closed for want of a route. What the host
-// says about shorter ways between public addresses is dropped, too.
+// reasons wants the intra subnets to be closed for want of a route, and gateways not
+// to lead to the host. What that says about shorter ways between public addresses is
+// dropped, too.
 func (m *tiers) reasons(h *host) {
 	h.Helper()
 	drops := h.drops(account)
-	if drops["no_route/route"] == 0 {
-		h.Error("nothing was dropped for want of a route")
+	for _, reason := range []string{"no_route/route", "not_public/route"} {
+		if drops[reason] == 0 {
+			h.Errorf("nothing was dropped as %s", reason)
+		}
 	}
 	for reason, n := range drops {
-		if reason != "no_route/route" && reason != "redirect/parse" {
+		if reason != "no_route/route" && reason != "not_public/route" && reason != "redirect/parse" {
 			h.Errorf("%d packets were dropped as %s", n, reason)
 		}
 	}

@@ -71,7 +71,11 @@ func (d *daemon) command(name string, args ...string) *exec.Cmd {
 // start runs the daemon, to die at step if that is not empty and armed.
 func (d *daemon) start(step string) {
 	d.t.Helper()
-	d.cmd = d.command(d.bin+"/vpcd", "--public-allow", "10.99.0.0/16", "--name", d.name, "--data-dir", d.dir+"/data", "--socket", d.dir+"/s", "--flow-table", "4096")
+	args := []string{"--name", d.name, "--data-dir", d.dir + "/data", "--socket", d.dir + "/s", "--flow-table", "4096"}
+	if d.in != "" {
+		args = append(args, "--public-allow", "10.99.0.0/16", "--public-pool", "198.18.0.0/24", "--public-pool", routedPool+",routed")
+	}
+	d.cmd = d.command(d.bin+"/vpcd", args...)
 	d.cmd.Env = append(os.Environ(), "VPCD_CRASH_AT="+step, "VPCD_CRASH_WHEN="+d.arm)
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	d.log.Reset()
@@ -183,8 +187,8 @@ func (l life) build() [][]string {
 		{"rt", "add", "private", "--vpc", "prod"},
 		{"rt", "associate", "private", "--subnet", "db"},
 		{"route", "add", "main", "0.0.0.0/0", "--to", "igw:main", "--vpc", "prod"},
-		{"eip", "allocate", "--address", "198.18.0.10"},
-		{"eip", "associate", "198.18.0.10", "--eni", "netns:" + l.a},
+		{"eip", "allocate", "--address", routed},
+		{"eip", "associate", routed, "--eni", "netns:" + l.a},
 		{"nat", "add", "egress", "--subnet", "web"},
 		{"route", "add", "private", "0.0.0.0/0", "--to", "nat:egress", "--vpc", "prod"},
 	}...)
@@ -196,8 +200,8 @@ func (l life) tearDown() [][]string {
 		out = [][]string{
 			{"route", "rm", "private", "0.0.0.0/0", "--vpc", "prod"},
 			{"nat", "rm", "egress"},
-			{"eip", "disassociate", "198.18.0.10"},
-			{"eip", "release", "198.18.0.10"},
+			{"eip", "disassociate", routed},
+			{"eip", "release", routed},
 			{"igw", "detach", "main"},
 			{"igw", "rm", "main"},
 			{"rt", "disassociate", "--subnet", "db"},
@@ -254,7 +258,7 @@ func (l life) reach() error {
 	if err := ping(l.a, "10.0.2.10"); err != nil || !l.outside {
 		return err
 	}
-	return errors.Join(ping(l.a, world), ping(l.b, world), ping(l.in, "198.18.0.10"))
+	return errors.Join(ping(l.a, world), ping(l.b, world), ping(l.in, routed))
 }
 
 func ping(from, to string) error {

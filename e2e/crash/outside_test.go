@@ -9,6 +9,12 @@ import (
 // world is a host beyond the uplink.
 const world = "192.0.2.1"
 
+// routedPool is a pool that the world leads to the host; a's address is of it.
+const (
+	routedPool = "198.51.100.0/28"
+	routed     = "198.51.100.5"
+)
+
 // laptop is a namespace for a daemon with gateways: it has an uplink, and a
 // firewall that forwards nothing by itself.
 func laptop(t *testing.T) string {
@@ -25,6 +31,7 @@ func laptop(t *testing.T) string {
 	}
 	within(t, beyond, "ip addr add "+world+"/24 dev uplink")
 	within(t, beyond, "ip link set uplink up")
+	within(t, beyond, "ip route add "+routedPool+" via 192.0.2.2")
 	return host
 }
 
@@ -37,7 +44,7 @@ func within(t *testing.T, ns, line string) {
 
 // ofGateways: a step of a kind of object that only gateways have.
 func ofGateways(step string) bool {
-	for _, kind := range []string{"public", "filter", "firewall", "edge", "forwarding", "accept", "host-route", "nat"} {
+	for _, kind := range []string{"public", "filter", "firewall", "edge", "forwarding", "accept", "host-route", "nat", "door", "uplink", "gate"} {
 		if strings.HasSuffix(step, " "+kind) {
 			return true
 		}
