@@ -14,7 +14,7 @@ int vpc_from_peer(struct __sk_buff *skb)
 	__u32 magic = skb->cb[0], slot = skb->cb[1];
 	struct port *to = port_at(slot);
 
-	if (magic != HANDED_OVER || !to || !(to->flags & PORT_READY) || to->flags & PORT_EDGE)
+	if (magic != HANDED_OVER || !to || !(to->flags & PORT_READY) || is_gateway(to))
 		return drop(skb, 0, STAGE_PORT, DROP_NOT_READY);
 	return deliver(skb, PORT_BASE + slot, to->flags & PORT_TAP);
 }

@@ -132,8 +132,6 @@ static __always_inline int begins_flow(const struct packet *p, __u32 tracked)
 /* The world has no network ACL. */
 #define NO_LIST 0xffffffff
 
-static __always_inline int is_gateway(const struct port *p) { return (p->flags & PORT_EDGE) != 0; }
-
 /* blamed: at whose counters a refusal is found. What an interface does not let in
  * from the world is its own; the gateway has what never got that far. */
 static __always_inline __u32 blamed(const struct port *port, const struct decision *d)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The way out: from port to port in one bpf_redirect_peer. All ports of a VPC
- * are in one namespace, so the receiver's is always at hand.
+ * The way out: from port to port in one bpf_redirect_peer, for all ports of a VPC
+ * are in one namespace; into another VPC's by the link to it, whose other end does
+ * the second.
  */
 #pragma once
 

@@ -14,7 +14,7 @@ static __always_inline int dst_mac_ok(struct __sk_buff *skb, const struct port *
 {
 	struct ethhdr *eth = frame(skb);
 
-	if (port->flags & PORT_EDGE)
+	if (is_gateway(port))
 		return 1;
 	if ((void *)(eth + 1) > frame_end(skb))
 		return 0;

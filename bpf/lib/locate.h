@@ -26,14 +26,22 @@ struct ends {
 	__u32 addressed;	/* dst has the packet's destination, and does not only forward it */
 };
 
-/* What no internet gateway leads to or from: private, shared, link-local,
- * loopback and multicast addresses, and those that are no host's. */
+/* No packet has such a source: an interface without source check is no excuse. */
+static __always_inline int impossible(__be32 v4)
+{
+	__u32 a = bpf_ntohl(v4);
+
+	return a >> 24 == 0 || a >> 24 == 127 || a >> 28 >= 0xe;
+}
+
+/* What no internet gateway leads to or from: besides these, private, shared and
+ * link-local addresses. */
 static __always_inline int never_public(__be32 v4)
 {
 	__u32 a = bpf_ntohl(v4);
 
-	return a >> 24 == 0 || a >> 24 == 10 || a >> 24 == 127 || a >> 28 >= 0xe || a >> 22 == (100 << 2 | 1) ||
-	       a >> 16 == (169 << 8 | 254) || a >> 20 == (172 << 4 | 1) || a >> 16 == (192 << 8 | 168);
+	return impossible(v4) || a >> 24 == 10 || a >> 22 == (100 << 2 | 1) || a >> 16 == (169 << 8 | 254) ||
+	       a >> 20 == (172 << 4 | 1) || a >> 16 == (192 << 8 | 168);
 }
 
 static __always_inline int not_public(__be32 v4)
@@ -42,14 +50,6 @@ static __always_inline int not_public(__be32 v4)
 	__u32 *verdict = bpf_map_lookup_elem(&edge_filter, &key);
 
 	return verdict ? *verdict != FILTER_ALLOW : never_public(v4);
-}
-
-/* No packet has such a source: an interface without source check is no excuse. */
-static __always_inline int impossible(__be32 v4)
-{
-	__u32 a = bpf_ntohl(v4);
-
-	return a >> 24 == 0 || a >> 24 == 127 || a >> 28 >= 0xe;
 }
 
 /* at_port: the packet ends at this slot, if it is still that interface's. */

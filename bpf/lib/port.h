@@ -9,6 +9,8 @@ static __always_inline struct port *port_at(__u32 slot)
 	return bpf_map_lookup_elem(&ports, &slot);
 }
 
+static __always_inline int is_gateway(const struct port *p) { return (p->flags & PORT_EDGE) != 0; }
+
 static __always_inline struct endpoint *endpoint_of(__u32 vpc, __be32 v4)
 {
 	struct endpoint_key key = { .vpc = vpc };
